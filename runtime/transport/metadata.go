@@ -1,0 +1,47 @@
+package transport
+
+// The metadata of a message: the names of docs/wire.md. A driver whose broker has a place of its own for one of
+// them maps it there and back; the others travel as they are.
+const (
+	// CloudEvents 1.0, binary mode.
+	MetaID          = "ce-id"
+	MetaSource      = "ce-source"
+	MetaType        = "ce-type"
+	MetaSpecVersion = "ce-specversion"
+	MetaTime        = "ce-time"
+	MetaSubject     = "ce-subject"
+	MetaContentType = "ce-datacontenttype"
+	MetaKey         = "ce-partitionkey"
+
+	// W3C trace context.
+	MetaTraceparent = "traceparent"
+	MetaTracestate  = "tracestate"
+	MetaBaggage     = "baggage"
+
+	// Times are Unix nanoseconds, decimal. Attempt counts handler calls, from 1; without it this is the first.
+	MetaCreatedAt = "async-created-at"
+	MetaSentAt    = "async-sent-at"
+	MetaAttempt   = "async-attempt"
+	MetaDeadline  = "async-deadline"
+
+	// Request and reply. On AMQP the address and the correlation id are native properties and no headers.
+	MetaReplyTo       = "async-reply-to"
+	MetaCorrelationID = "async-correlation-id"
+	MetaStatus        = "async-status"
+
+	// Dead letters.
+	MetaDeadReason  = "async-dead-reason"
+	MetaDeadError   = "async-dead-error"
+	MetaDeadTopic   = "async-dead-topic"
+	MetaDeadGroup   = "async-dead-group"
+	MetaDeadAt      = "async-dead-at"
+	MetaDeadFirstAt = "async-dead-first-at"
+
+	// Prefixes: several values of one name as a JSON array; reply headers; reply trailers.
+	PrefixMultiValue = "async-mv-"
+	PrefixHeader     = "async-h-"
+	PrefixTrailer    = "async-t-"
+
+	// MetaWatermillUUID is where watermill-amqp keeps the message's UUID.
+	MetaWatermillUUID = "_watermill_message_uuid"
+)

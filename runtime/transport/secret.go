@@ -1,0 +1,30 @@
+package transport
+
+import "log/slog"
+
+const redacted = "[redacted]"
+
+// Secret holds a password. However it is printed, it shows "[redacted]"; only Reveal gives the text. The zero value
+// is the empty secret.
+type Secret struct{ text string }
+
+// NewSecret wraps text.
+func NewSecret(text string) Secret { return Secret{text: text} }
+
+// Reveal returns the text, for the one place that hands it to the broker.
+func (s Secret) Reveal() string { return s.text }
+
+// Empty reports whether there is no secret.
+func (s Secret) Empty() bool { return s.text == "" }
+
+// String returns "[redacted]".
+func (Secret) String() string { return redacted }
+
+// GoString returns "[redacted]".
+func (Secret) GoString() string { return redacted }
+
+// MarshalText returns "[redacted]".
+func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// LogValue returns "[redacted]".
+func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
