@@ -1,0 +1,2 @@
+// Package async is the runtime of protoc-gen-async: typed publishers, clients and subscribers over a message broker.
+package async
