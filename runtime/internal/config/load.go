@@ -81,6 +81,18 @@ func (r *reader) utf8(data []byte) (Position, bool) {
 	return Position{}, true
 }
 
+// countedFromZero is how the errors of the YAML library start whose line counts from 0: those of its parser. Those of its
+// scanner count from 1.
+var countedFromZero = []string{
+	"did not find expected <",
+	"did not find expected node content",
+	"did not find expected key",
+	"did not find expected '-' indicator",
+	"did not find expected ','",
+	"found undefined tag handle",
+	"found duplicate %",
+}
+
 // syntax reports an error of the YAML parser without what it quotes of the file.
 func (r *reader) syntax(err error, data []byte) {
 	what := strings.TrimPrefix(err.Error(), "yaml: ")
@@ -89,6 +101,9 @@ func (r *reader) syntax(err error, data []byte) {
 		number, text, _ := strings.Cut(rest, ": ")
 		if line, err := strconv.Atoi(number); err == nil {
 			pos.Line, what = line, text
+			if slices.ContainsFunc(countedFromZero, func(start string) bool { return strings.HasPrefix(text, start) }) {
+				pos.Line++
+			}
 		}
 	}
 	// An unknown anchor is the one error that quotes the file, and it might be a password that starts with "*".
