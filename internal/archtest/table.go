@@ -13,7 +13,7 @@ var rooms = []Room{
 
 	{Name: "a bridge", Paths: []string{"runtime/asyncconnect/..."}, May: []string{"runtime", "runtime/transport", "internal/contract", "gen/..."}},
 	{Name: "the tracing", Paths: []string{"runtime/asyncotel/..."}, May: []string{"runtime", "runtime/transport"}},
-	{Name: "the test kit", Paths: []string{"runtime/asynctest/..."}, May: []string{"runtime", "runtime/transport", "runtime/transport/memorytransport"}},
+	{Name: "the users' test kit", Paths: []string{"runtime/asynctest/..."}, May: []string{"runtime", "runtime/transport", "runtime/transport/memorytransport"}},
 
 	{Name: "the runtime's inside", Paths: []string{"runtime/internal/..."}, May: []string{"runtime/internal/...", "runtime/transport"}},
 	{Name: "the transport interface", Paths: []string{"runtime/transport"}},
@@ -29,7 +29,8 @@ var rooms = []Room{
 
 	{Name: "code generated for tests", Paths: []string{"internal/gen/..."}, May: []string{"internal/gen/...", "runtime", "gen/..."}},
 	{Name: "the code of the annotations", Paths: []string{"gen/..."}},
-	{Name: "a leaf", Paths: []string{"templates", "proto/...", "internal/version", "internal/archtest"}},
+	{Name: "a test kit of ours", Paths: []string{"internal/*test/..."}, May: []string{"internal/...", "proto/...", "gen/..."}},
+	{Name: "a leaf", Paths: []string{"templates", "proto/...", "internal/version"}},
 }
 
 var bans = []Ban{
