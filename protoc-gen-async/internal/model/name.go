@@ -91,7 +91,9 @@ func (b *builder) declare(made *Service, service *protogen.Service, methods []*p
 		own = append(own, made.Client, made.NewClient)
 	}
 	for _, name := range own {
-		names.take(name, owner, at, &b.found)
+		if !names.take(name, owner, at, &b.found) && strings.HasPrefix(names[made.Name], "service ") && names[made.Name] != owner {
+			return // a service of the same Go name: everything else clashes as well
+		}
 	}
 	made.PublisherType = names.free(made.PublisherType, owner)
 	made.ClientType = names.free(made.ClientType, owner)
