@@ -241,7 +241,7 @@ var File_orders_orders_proto protoreflect.FileDescriptor
 
 const file_orders_orders_proto_rawDesc = "" +
 	"\n" +
-	"\x13orders/orders.proto\x12\x0eacme.orders.v1\x1a\x1aasync/v1/annotations.proto\x1a\x1bgoogle/protobuf/empty.proto\"r\n" +
+	"\x13orders/orders.proto\x12\x10golden.orders.v1\x1a\x1aasync/v1/annotations.proto\x1a\x1bgoogle/protobuf/empty.proto\"r\n" +
 	"\vOrderPlaced\x12!\n" +
 	"\border_id\x18\x01 \x01(\tB\x06\xfa\xd9\"\x02\b\x01R\aorderId\x12*\n" +
 	"\bcustomer\x18\x02 \x01(\tB\x0e\xfa\xd9\"\n" +
@@ -254,17 +254,17 @@ const file_orders_orders_proto_rawDesc = "" +
 	"\x04item\x18\x01 \x01(\tR\x04item\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\rR\x05count\"%\n" +
 	"\rQuoteResponse\x12\x14\n" +
-	"\x05cents\x18\x01 \x01(\x03R\x05cents2X\n" +
-	"\vOrderEvents\x12I\n" +
-	"\x06Placed\x12\x1b.acme.orders.v1.OrderPlaced\x1a\x16.google.protobuf.Empty\"\n" +
+	"\x05cents\x18\x01 \x01(\x03R\x05cents2Z\n" +
+	"\vOrderEvents\x12K\n" +
+	"\x06Placed\x12\x1d.golden.orders.v1.OrderPlaced\x1a\x16.google.protobuf.Empty\"\n" +
 	"\xfa\xd9\"\x062\x02 \x02\n" +
-	"\x002\xee\x01\n" +
-	"\x06Orders\x12C\n" +
-	"\x04Ship\x12\x1b.acme.orders.v1.ShipRequest\x1a\x16.google.protobuf.Empty\"\x06\xfa\xd9\"\x02\x12\x00\x12P\n" +
-	"\x05Quote\x12\x1c.acme.orders.v1.QuoteRequest\x1a\x1d.acme.orders.v1.QuoteResponse\"\n" +
+	"\x002\xf6\x01\n" +
+	"\x06Orders\x12E\n" +
+	"\x04Ship\x12\x1d.golden.orders.v1.ShipRequest\x1a\x16.google.protobuf.Empty\"\x06\xfa\xd9\"\x02\x12\x00\x12T\n" +
+	"\x05Quote\x12\x1e.golden.orders.v1.QuoteRequest\x1a\x1f.golden.orders.v1.QuoteResponse\"\n" +
 	"\xfa\xd9\"\x06\x1a\x04\n" +
-	"\x02\b\x05\x12=\n" +
-	"\x06Cancel\x12\x1b.acme.orders.v1.ShipRequest\x1a\x16.google.protobuf.Empty\x1a\x0e\xfa\xd9\"\n" +
+	"\x02\b\x05\x12?\n" +
+	"\x06Cancel\x12\x1d.golden.orders.v1.ShipRequest\x1a\x16.google.protobuf.Empty\x1a\x0e\xfa\xd9\"\n" +
 	"\x1a\b\n" +
 	"\x06\x10\x05\x1a\x02\b\x02BMZKgithub.com/asyncpb/async/protoc-gen-async/internal/testdata/orders;ordersv1b\x06proto3"
 
@@ -282,21 +282,21 @@ func file_orders_orders_proto_rawDescGZIP() []byte {
 
 var file_orders_orders_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_orders_orders_proto_goTypes = []any{
-	(*OrderPlaced)(nil),   // 0: acme.orders.v1.OrderPlaced
-	(*ShipRequest)(nil),   // 1: acme.orders.v1.ShipRequest
-	(*QuoteRequest)(nil),  // 2: acme.orders.v1.QuoteRequest
-	(*QuoteResponse)(nil), // 3: acme.orders.v1.QuoteResponse
+	(*OrderPlaced)(nil),   // 0: golden.orders.v1.OrderPlaced
+	(*ShipRequest)(nil),   // 1: golden.orders.v1.ShipRequest
+	(*QuoteRequest)(nil),  // 2: golden.orders.v1.QuoteRequest
+	(*QuoteResponse)(nil), // 3: golden.orders.v1.QuoteResponse
 	(*emptypb.Empty)(nil), // 4: google.protobuf.Empty
 }
 var file_orders_orders_proto_depIdxs = []int32{
-	0, // 0: acme.orders.v1.OrderEvents.Placed:input_type -> acme.orders.v1.OrderPlaced
-	1, // 1: acme.orders.v1.Orders.Ship:input_type -> acme.orders.v1.ShipRequest
-	2, // 2: acme.orders.v1.Orders.Quote:input_type -> acme.orders.v1.QuoteRequest
-	1, // 3: acme.orders.v1.Orders.Cancel:input_type -> acme.orders.v1.ShipRequest
-	4, // 4: acme.orders.v1.OrderEvents.Placed:output_type -> google.protobuf.Empty
-	4, // 5: acme.orders.v1.Orders.Ship:output_type -> google.protobuf.Empty
-	3, // 6: acme.orders.v1.Orders.Quote:output_type -> acme.orders.v1.QuoteResponse
-	4, // 7: acme.orders.v1.Orders.Cancel:output_type -> google.protobuf.Empty
+	0, // 0: golden.orders.v1.OrderEvents.Placed:input_type -> golden.orders.v1.OrderPlaced
+	1, // 1: golden.orders.v1.Orders.Ship:input_type -> golden.orders.v1.ShipRequest
+	2, // 2: golden.orders.v1.Orders.Quote:input_type -> golden.orders.v1.QuoteRequest
+	1, // 3: golden.orders.v1.Orders.Cancel:input_type -> golden.orders.v1.ShipRequest
+	4, // 4: golden.orders.v1.OrderEvents.Placed:output_type -> google.protobuf.Empty
+	4, // 5: golden.orders.v1.Orders.Ship:output_type -> google.protobuf.Empty
+	3, // 6: golden.orders.v1.Orders.Quote:output_type -> golden.orders.v1.QuoteResponse
+	4, // 7: golden.orders.v1.Orders.Cancel:output_type -> google.protobuf.Empty
 	4, // [4:8] is the sub-list for method output_type
 	0, // [0:4] is the sub-list for method input_type
 	0, // [0:0] is the sub-list for extension type_name

@@ -20,17 +20,17 @@ import (
 const _ = async.IsAtLeastVersion0_1_0
 
 // OrderEventsName is the full name of the service.
-const OrderEventsName = "acme.orders.v1.OrderEvents"
+const OrderEventsName = "golden.orders.v1.OrderEvents"
 
 // The logical topics of the service, before the namespace.
 const (
-	// OrderEventsPlacedTopic is the topic of the event acme.orders.v1.OrderEvents.Placed.
-	OrderEventsPlacedTopic = "acme.orders.v1.OrderEvents.Placed"
+	// OrderEventsPlacedTopic is the topic of the event golden.orders.v1.OrderEvents.Placed.
+	OrderEventsPlacedTopic = "golden.orders.v1.OrderEvents.Placed"
 )
 
 var orderEventsPlaced = async.Spec{
 	Service: OrderEventsName, Method: "Placed", Kind: async.KindEvent, Topic: OrderEventsPlacedTopic,
-	Type: "acme.orders.v1.OrderPlaced",
+	Type: "golden.orders.v1.OrderPlaced",
 	Policy: async.Policy{
 		Ordering: async.OrderingByKey,
 	},
@@ -43,11 +43,11 @@ var orderEventsPlaced = async.Spec{
 	},
 }
 
-// OrderEventsPublisher sends the events and commands of acme.orders.v1.OrderEvents. It is safe for concurrent use.
+// OrderEventsPublisher sends the events and commands of golden.orders.v1.OrderEvents. It is safe for concurrent use.
 //
 // OrderEvents tell what happened to orders.
 type OrderEventsPublisher interface {
-	// Placed sends the event acme.orders.v1.OrderEvents.Placed and returns when the broker has confirmed it.
+	// Placed sends the event golden.orders.v1.OrderEvents.Placed and returns when the broker has confirmed it.
 	//
 	// An order was placed.
 	Placed(ctx context.Context, msg *ordersv1.OrderPlaced, opts ...async.SendOption) error
@@ -80,14 +80,14 @@ func (p *orderEventsPublisher) PlacedBatch(ctx context.Context, msgs []*ordersv1
 	return p.placed.SendBatch(ctx, msgs, opts...)
 }
 
-// OrderEventsHandler handles what is sent through acme.orders.v1.OrderEvents. Its methods are called concurrently.
+// OrderEventsHandler handles what is sent through golden.orders.v1.OrderEvents. Its methods are called concurrently.
 //
 // The error of an event or command is a verdict: nil when it is handled, any other error to have it tried again, or what
 // async.Reject, async.RetryAfter and async.Drop return. The error of a request is its reply.
 //
 // OrderEvents tell what happened to orders.
 type OrderEventsHandler interface {
-	// Placed handles the event acme.orders.v1.OrderEvents.Placed.
+	// Placed handles the event golden.orders.v1.OrderEvents.Placed.
 	//
 	// An order was placed.
 	Placed(ctx context.Context, msg *ordersv1.OrderPlaced) error
@@ -101,14 +101,14 @@ func (UnimplementedOrderEventsHandler) Placed(context.Context, *ordersv1.OrderPl
 	return async.Unimplemented(&orderEventsPlaced)
 }
 
-// RegisterOrderEventsHandler has h handle every rpc of acme.orders.v1.OrderEvents once rt runs. It only records; call it before Run.
+// RegisterOrderEventsHandler has h handle every rpc of golden.orders.v1.OrderEvents once rt runs. It only records; call it before Run.
 func RegisterOrderEventsHandler(rt *async.Runtime, h OrderEventsHandler, opts ...async.SubscribeOption) error {
 	return errors.Join(
 		async.Handle(rt, &orderEventsPlaced, h.Placed, opts...),
 	)
 }
 
-// OrderEventsSubscriber subscribes to the rpcs of acme.orders.v1.OrderEvents one at a time. It is safe for concurrent use.
+// OrderEventsSubscriber subscribes to the rpcs of golden.orders.v1.OrderEvents one at a time. It is safe for concurrent use.
 //
 // OrderEvents tell what happened to orders.
 type OrderEventsSubscriber struct {
@@ -122,7 +122,7 @@ func NewOrderEventsSubscriber(rt *async.Runtime, opts ...async.SubscribeOption) 
 	}
 }
 
-// OnPlaced has h called with each event acme.orders.v1.OrderEvents.Placed once the runtime runs. It only records; call it before Run.
+// OnPlaced has h called with each event golden.orders.v1.OrderEvents.Placed once the runtime runs. It only records; call it before Run.
 func (s *OrderEventsSubscriber) OnPlaced(h func(context.Context, *ordersv1.OrderPlaced) error, opts ...async.SubscribeOption) error {
 	return s.placed.On(h, opts...)
 }
@@ -132,7 +132,7 @@ func (s *OrderEventsSubscriber) OnPlacedBatch(h func(context.Context, []*async.D
 	return s.placed.OnBatch(h, opts...)
 }
 
-// ReceivePlaced waits for the next event acme.orders.v1.OrderEvents.Placed, which the caller settles. It needs no Run.
+// ReceivePlaced waits for the next event golden.orders.v1.OrderEvents.Placed, which the caller settles. It needs no Run.
 func (s *OrderEventsSubscriber) ReceivePlaced(ctx context.Context) (*async.Delivery[*ordersv1.OrderPlaced], error) {
 	return s.placed.Receive(ctx)
 }
@@ -143,19 +143,19 @@ func (s *OrderEventsSubscriber) AllPlaced(ctx context.Context) iter.Seq2[*async.
 }
 
 // OrdersName is the full name of the service.
-const OrdersName = "acme.orders.v1.Orders"
+const OrdersName = "golden.orders.v1.Orders"
 
 // The logical topics of the service, before the namespace.
 const (
-	// OrdersShipTopic is the topic of the command acme.orders.v1.Orders.Ship.
-	OrdersShipTopic = "acme.orders.v1.Orders.Ship"
-	// OrdersQuoteTopic is the topic of the request acme.orders.v1.Orders.Quote.
-	OrdersQuoteTopic = "acme.orders.v1.Orders.Quote"
+	// OrdersShipTopic is the topic of the command golden.orders.v1.Orders.Ship.
+	OrdersShipTopic = "golden.orders.v1.Orders.Ship"
+	// OrdersQuoteTopic is the topic of the request golden.orders.v1.Orders.Quote.
+	OrdersQuoteTopic = "golden.orders.v1.Orders.Quote"
 )
 
 var ordersShip = async.Spec{
-	Service: OrdersName, Method: "Ship", Kind: async.KindCommand, Topic: OrdersShipTopic, Group: "acme.orders.v1.Orders",
-	Type: "acme.orders.v1.ShipRequest",
+	Service: OrdersName, Method: "Ship", Kind: async.KindCommand, Topic: OrdersShipTopic, Group: "golden.orders.v1.Orders",
+	Type: "golden.orders.v1.ShipRequest",
 	Policy: async.Policy{
 		Retry: async.Retry{MaxAttempts: new(uint32(5)), MinBackoff: new(2 * time.Second)},
 	},
@@ -165,8 +165,8 @@ var ordersShip = async.Spec{
 }
 
 var ordersQuote = async.Spec{
-	Service: OrdersName, Method: "Quote", Kind: async.KindRequest, Topic: OrdersQuoteTopic, Group: "acme.orders.v1.Orders",
-	Type:    "acme.orders.v1.QuoteRequest",
+	Service: OrdersName, Method: "Quote", Kind: async.KindRequest, Topic: OrdersQuoteTopic, Group: "golden.orders.v1.Orders",
+	Type:    "golden.orders.v1.QuoteRequest",
 	Timeout: 5 * time.Second,
 	Policy: async.Policy{
 		Retry: async.Retry{MaxAttempts: new(uint32(5)), MinBackoff: new(2 * time.Second)},
@@ -175,11 +175,11 @@ var ordersQuote = async.Spec{
 	Output: func() proto.Message { return new(ordersv1.QuoteResponse) },
 }
 
-// OrdersPublisher sends the events and commands of acme.orders.v1.Orders. It is safe for concurrent use.
+// OrdersPublisher sends the events and commands of golden.orders.v1.Orders. It is safe for concurrent use.
 //
 // Orders ships orders and quotes prices.
 type OrdersPublisher interface {
-	// Ship sends the command acme.orders.v1.Orders.Ship and returns when the broker has confirmed it.
+	// Ship sends the command golden.orders.v1.Orders.Ship and returns when the broker has confirmed it.
 	//
 	// Ships an order.
 	Ship(ctx context.Context, msg *ordersv1.ShipRequest, opts ...async.SendOption) error
@@ -212,11 +212,11 @@ func (p *ordersPublisher) ShipBatch(ctx context.Context, msgs []*ordersv1.ShipRe
 	return p.ship.SendBatch(ctx, msgs, opts...)
 }
 
-// OrdersClient sends the requests of acme.orders.v1.Orders and receives their replies. It is safe for concurrent use.
+// OrdersClient sends the requests of golden.orders.v1.Orders and receives their replies. It is safe for concurrent use.
 //
 // Orders ships orders and quotes prices.
 type OrdersClient interface {
-	// Quote sends the request acme.orders.v1.Orders.Quote and returns its reply, or the handler's error as *async.Error.
+	// Quote sends the request golden.orders.v1.Orders.Quote and returns its reply, or the handler's error as *async.Error.
 	//
 	// Quotes the price of an order.
 	Quote(ctx context.Context, req *ordersv1.QuoteRequest, opts ...async.SendOption) (*ordersv1.QuoteResponse, error)
@@ -243,18 +243,18 @@ func (c *ordersClient) QuoteAsync(ctx context.Context, req *ordersv1.QuoteReques
 	return c.quote.CallAsync(ctx, req, opts...)
 }
 
-// OrdersHandler handles what is sent through acme.orders.v1.Orders. Its methods are called concurrently.
+// OrdersHandler handles what is sent through golden.orders.v1.Orders. Its methods are called concurrently.
 //
 // The error of an event or command is a verdict: nil when it is handled, any other error to have it tried again, or what
 // async.Reject, async.RetryAfter and async.Drop return. The error of a request is its reply.
 //
 // Orders ships orders and quotes prices.
 type OrdersHandler interface {
-	// Ship handles the command acme.orders.v1.Orders.Ship.
+	// Ship handles the command golden.orders.v1.Orders.Ship.
 	//
 	// Ships an order.
 	Ship(ctx context.Context, msg *ordersv1.ShipRequest) error
-	// Quote handles the request acme.orders.v1.Orders.Quote.
+	// Quote handles the request golden.orders.v1.Orders.Quote.
 	//
 	// Quotes the price of an order.
 	Quote(ctx context.Context, req *ordersv1.QuoteRequest) (*ordersv1.QuoteResponse, error)
@@ -272,7 +272,7 @@ func (UnimplementedOrdersHandler) Quote(context.Context, *ordersv1.QuoteRequest)
 	return nil, async.Unimplemented(&ordersQuote)
 }
 
-// RegisterOrdersHandler has h handle every rpc of acme.orders.v1.Orders once rt runs. It only records; call it before Run.
+// RegisterOrdersHandler has h handle every rpc of golden.orders.v1.Orders once rt runs. It only records; call it before Run.
 func RegisterOrdersHandler(rt *async.Runtime, h OrdersHandler, opts ...async.SubscribeOption) error {
 	return errors.Join(
 		async.Handle(rt, &ordersShip, h.Ship, opts...),
@@ -280,7 +280,7 @@ func RegisterOrdersHandler(rt *async.Runtime, h OrdersHandler, opts ...async.Sub
 	)
 }
 
-// OrdersSubscriber subscribes to the rpcs of acme.orders.v1.Orders one at a time. It is safe for concurrent use.
+// OrdersSubscriber subscribes to the rpcs of golden.orders.v1.Orders one at a time. It is safe for concurrent use.
 //
 // Orders ships orders and quotes prices.
 type OrdersSubscriber struct {
@@ -296,7 +296,7 @@ func NewOrdersSubscriber(rt *async.Runtime, opts ...async.SubscribeOption) *Orde
 	}
 }
 
-// OnShip has h called with each command acme.orders.v1.Orders.Ship once the runtime runs. It only records; call it before Run.
+// OnShip has h called with each command golden.orders.v1.Orders.Ship once the runtime runs. It only records; call it before Run.
 func (s *OrdersSubscriber) OnShip(h func(context.Context, *ordersv1.ShipRequest) error, opts ...async.SubscribeOption) error {
 	return s.ship.On(h, opts...)
 }
@@ -306,7 +306,7 @@ func (s *OrdersSubscriber) OnShipBatch(h func(context.Context, []*async.Delivery
 	return s.ship.OnBatch(h, opts...)
 }
 
-// ReceiveShip waits for the next command acme.orders.v1.Orders.Ship, which the caller settles. It needs no Run.
+// ReceiveShip waits for the next command golden.orders.v1.Orders.Ship, which the caller settles. It needs no Run.
 func (s *OrdersSubscriber) ReceiveShip(ctx context.Context) (*async.Delivery[*ordersv1.ShipRequest], error) {
 	return s.ship.Receive(ctx)
 }
@@ -316,7 +316,7 @@ func (s *OrdersSubscriber) AllShip(ctx context.Context) iter.Seq2[*async.Deliver
 	return s.ship.All(ctx)
 }
 
-// OnQuote has h answer each request acme.orders.v1.Orders.Quote once the runtime runs. It only records; call it before Run.
+// OnQuote has h answer each request golden.orders.v1.Orders.Quote once the runtime runs. It only records; call it before Run.
 func (s *OrdersSubscriber) OnQuote(h func(context.Context, *ordersv1.QuoteRequest) (*ordersv1.QuoteResponse, error), opts ...async.SubscribeOption) error {
 	return s.quote.On(h, opts...)
 }
