@@ -84,11 +84,11 @@ func newSettings(c transport.Config, opts []Option) (*settings, error) {
 		declare:   c.Declare,
 		pace:      pace{first: 100 * time.Millisecond, last: 10 * time.Second, growth: 2},
 		config: wamqp.Config{
-			Marshaler: Marshaler{},
-			Exchange:  wamqp.ExchangeConfig{GenerateName: wamqp.GenerateExchangeNameTopicName, Type: "topic", Durable: true},
-			Queue:     wamqp.QueueConfig{Durable: true},
-			QueueBind: wamqp.QueueBindConfig{GenerateRoutingKey: func(string) string { return "#" }},
-			Publish:   wamqp.PublishConfig{ConfirmDelivery: true},
+			Marshaler:       Marshaler{},
+			Exchange:        wamqp.ExchangeConfig{GenerateName: wamqp.GenerateExchangeNameTopicName, Type: "topic", Durable: true},
+			Queue:           wamqp.QueueConfig{Durable: true},
+			QueueBind:       wamqp.QueueBindConfig{GenerateRoutingKey: func(string) string { return "#" }},
+			Publish:         wamqp.PublishConfig{ConfirmDelivery: true},
 			TopologyBuilder: &wamqp.DefaultTopologyBuilder{},
 		},
 	}

@@ -20,17 +20,19 @@ type consumption struct {
 	t       *Transport
 	s       transport.Subscription
 	receive func(transport.Delivery)
-	// credit holds a token for every delivery that is out and unsettled, of whatever channel.
+	// credit holds a token for every delivery that is out: handed out, and neither settled nor lost.
 	credit chan struct{}
+	// handing holds a token while receive runs.
+	handing chan struct{}
 
-	// stopping ends fetching, closing ends everything; each is closed once.
-	stopping, closing chan struct{}
-	ctx               context.Context
-	cancel            context.CancelFunc
-	feeds             []*feed
-	work              sync.WaitGroup
+	// stopping ends fetching, closing ends everything, ended tells that all feeds are gone; each is closed once.
+	stopping, closing, ended chan struct{}
+	ctx                      context.Context
+	cancel                   context.CancelFunc
+	feeds                    []*feed
+	work                     sync.WaitGroup
 
-	mu      sync.Mutex // held while receive runs
+	mu      sync.Mutex
 	stopped bool
 	closed  bool
 	trouble error
@@ -50,7 +52,7 @@ type feed struct {
 
 // Consume implements [transport.Consumer].
 func (t *Transport) Consume(ctx context.Context, s transport.Subscription, receive func(transport.Delivery)) (transport.Consumption, error) {
-	if err := t.checkSubscription(s); err != nil {
+	if err := s.Validate(); err != nil {
 		return nil, err
 	}
 	if err := t.remember(s); err != nil {
@@ -58,8 +60,9 @@ func (t *Transport) Consume(ctx context.Context, s transport.Subscription, recei
 	}
 	c := &consumption{
 		t: t, s: s, receive: receive,
-		credit:   make(chan struct{}, min(max(s.Prefetch, s.Concurrency, 1), maxPrefetch)),
-		stopping: make(chan struct{}), closing: make(chan struct{}),
+		credit:   make(chan struct{}, min(s.InFlight(), maxPrefetch)),
+		handing:  make(chan struct{}, 1),
+		stopping: make(chan struct{}), closing: make(chan struct{}), ended: make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancel(t.ctx)
 	c.addFeed(t.queueOf(s), false)
@@ -77,6 +80,10 @@ func (t *Transport) Consume(ctx context.Context, s transport.Subscription, recei
 	for _, f := range c.feeds {
 		c.work.Go(f.run)
 	}
+	go func() {
+		c.work.Wait()
+		close(c.ended)
+	}()
 	for _, f := range c.feeds {
 		var err error
 		select {
@@ -86,6 +93,9 @@ func (t *Transport) Consume(ctx context.Context, s transport.Subscription, recei
 		}
 		if err != nil {
 			_ = c.Close(ctx)
+			if !unreachable(err) {
+				t.unremember(s)
+			}
 			return nil, err
 		}
 	}
@@ -104,6 +114,12 @@ func (c *consumption) Stop(ctx context.Context) error {
 		close(c.stopping)
 	}
 	c.mu.Unlock()
+	select {
+	case c.handing <- struct{}{}:
+		<-c.handing
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	for _, f := range c.feeds {
 		select {
 		case <-f.quiet:
@@ -123,13 +139,8 @@ func (c *consumption) Close(ctx context.Context) error {
 		close(c.closing)
 	}
 	c.mu.Unlock()
-	done := make(chan struct{})
-	go func() {
-		c.work.Wait()
-		close(done)
-	}()
 	select {
-	case <-done:
+	case <-c.ended:
 		err = nil
 	case <-ctx.Done():
 		err = errors.Join(err, context.Cause(ctx))
@@ -154,16 +165,24 @@ func (c *consumption) report(err error) {
 	c.mu.Unlock()
 }
 
+// Ended implements [transport.Ender].
+func (c *consumption) Ended() <-chan struct{} { return c.ended }
+
 // hand gives d to the receiver, unless fetching was stopped meanwhile.
-func (c *consumption) hand(d *delivery) bool {
+func (c *consumption) hand(p *post, d *amqp.Delivery) bool {
+	c.handing <- struct{}{}
+	defer func() { <-c.handing }()
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.stopped {
-		return false
+	stopped := c.stopped
+	c.mu.Unlock()
+	if !stopped {
+		c.receive(p.delivery(d))
 	}
-	c.receive(d)
-	return true
+	return !stopped
 }
+
+// free gives the place of a delivery back.
+func (c *consumption) free() { <-c.credit }
 
 // run consumes, and begins again after every loss, until it is stopped.
 func (f *feed) run() {
@@ -231,7 +250,7 @@ func (f *feed) consume(ctx context.Context) (consumed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	p := newPost(f.c, ch)
+	p := newPost(f.c.t, ch, f.c.free)
 	deliveries, err := f.subscribe(ch)
 	if err != nil {
 		_ = ch.Close()
@@ -275,8 +294,8 @@ func (f *feed) pump(p *post, deliveries <-chan amqp.Delivery) (stopped bool) {
 			case <-p.ctx.Done():
 				return false
 			}
-			if !f.c.hand(p.delivery(&d)) {
-				<-f.c.credit
+			if !f.c.hand(p, &d) {
+				f.c.free()
 				p.giveBack(d.DeliveryTag)
 				return true
 			}

@@ -20,8 +20,10 @@ var (
 
 // post carries outcomes back over the channel that the deliveries came from. It ends with that channel.
 type post struct {
-	c  *consumption
+	t  *Transport
 	ch *amqp.Channel
+	// release is called once for every delivery that is out no more: settled, or lost.
+	release func()
 	// ctx is the context of every message of the channel.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -30,6 +32,7 @@ type post struct {
 	work   sync.WaitGroup
 
 	mu       sync.Mutex
+	out      int
 	outcomes []outcome
 	lost     bool
 	reason   error
@@ -41,12 +44,14 @@ type post struct {
 type outcome struct {
 	tag     uint64
 	requeue bool
-	done    func(error)
+	// out: the delivery had been handed out.
+	out  bool
+	done func(error)
 }
 
-func newPost(c *consumption, ch *amqp.Channel) *post {
+func newPost(t *Transport, ch *amqp.Channel, release func()) *post {
 	p := &post{
-		c: c, ch: ch,
+		t: t, ch: ch, release: release,
 		closed:  ch.NotifyClose(make(chan *amqp.Error, 1)),
 		ended:   ch.NotifyCancel(make(chan string, 1)),
 		wake:    make(chan struct{}, 1),
@@ -81,10 +86,13 @@ func (p *post) lose(reason error) {
 		return
 	}
 	p.lost, p.reason = true, reason
-	left := p.outcomes
-	p.outcomes = nil
+	left, out := p.outcomes, p.out
+	p.outcomes, p.out = nil, 0
 	p.mu.Unlock()
 	p.cancel(transport.ErrDeliveryLost)
+	for range out {
+		p.release()
+	}
 	for _, o := range left {
 		o.report(transport.ErrDeliveryLost)
 	}
@@ -99,13 +107,21 @@ func (o outcome) report(err error) {
 // settle queues o for the writer, so that the receiver never stands in a write.
 func (p *post) settle(o outcome) {
 	p.mu.Lock()
-	if p.lost {
-		p.mu.Unlock()
+	lost := p.lost
+	if !lost {
+		p.outcomes = append(p.outcomes, o)
+		if o.out {
+			p.out--
+		}
+	}
+	p.mu.Unlock()
+	if lost {
 		o.report(transport.ErrDeliveryLost)
 		return
 	}
-	p.outcomes = append(p.outcomes, o)
-	p.mu.Unlock()
+	if o.out {
+		p.release()
+	}
 	p.signal()
 }
 
@@ -178,7 +194,7 @@ func (p *post) drain() {
 	select {
 	case <-p.drained:
 	case <-p.ctx.Done():
-	case <-p.c.ctx.Done():
+	case <-p.t.ctx.Done():
 	}
 }
 
@@ -191,13 +207,23 @@ type delivery struct {
 	settled      atomic.Bool
 }
 
+// delivery takes d into account. The caller has reserved its place, which release frees.
 func (p *post) delivery(d *amqp.Delivery) *delivery {
-	msg, err := p.c.t.settings.config.Marshaler.Unmarshal(*d)
+	msg, err := p.t.settings.config.Marshaler.Unmarshal(*d)
 	if err != nil {
 		// A foreign marshaler may refuse content. Nobody could ever take such a message from the queue.
 		msg = unmarshal(d)
 	}
 	msg.SetContext(p.ctx)
+	p.mu.Lock()
+	lost := p.lost
+	if !lost {
+		p.out++
+	}
+	p.mu.Unlock()
+	if lost {
+		p.release()
+	}
 	return &delivery{post: p, tag: d.DeliveryTag, msg: msg, redeliveries: redeliveries(d)}
 }
 
@@ -209,6 +235,5 @@ func (d *delivery) Settle(o transport.Outcome, done func(error)) {
 	if d.settled.Swap(true) {
 		return
 	}
-	d.post.settle(outcome{tag: d.tag, requeue: o == transport.Requeue, done: done})
-	<-d.post.c.credit
+	d.post.settle(outcome{tag: d.tag, requeue: o == transport.Requeue, done: done, out: true})
 }

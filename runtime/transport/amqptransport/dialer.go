@@ -39,7 +39,9 @@ func newDialer(c transport.Config, s *settings) (*dialer, error) {
 	if custom := s.config.Connection.AmqpConfig; custom != nil {
 		d.config = *custom
 		if custom.Dial != nil {
-			d.dial = func(_ context.Context, network, address string) (net.Conn, error) { return custom.Dial(network, address) }
+			d.dial = func(_ context.Context, network, address string) (net.Conn, error) {
+				return custom.Dial(network, address)
+			}
 		}
 	}
 	if d.config.Vhost == "" {

@@ -1,6 +1,7 @@
 package amqptransport
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -80,6 +81,9 @@ func serverCode(err error) int {
 
 // unreachable reports whether err may pass when the same thing is tried again on a new connection.
 func unreachable(err error) bool {
-	code := serverCode(err)
-	return code == 0 || code == amqp.ConnectionForced || code == amqp.InternalError
+	var broker *amqp.Error
+	if errors.As(err, &broker) {
+		return !broker.Server || broker.Code == amqp.ConnectionForced || broker.Code == amqp.InternalError
+	}
+	return errors.Is(err, errSessionLost) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

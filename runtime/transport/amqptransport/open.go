@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +25,7 @@ func init() {
 }
 
 // Transport carries messages over RabbitMQ. It implements [transport.Transport], [transport.Sender],
-// [transport.Consumer], [transport.Declarer] and [transport.Reporter]. Every method may be called from many
+// [transport.Consumer], [transport.Declarer], [transport.Reporter] and [transport.Browser]. Every method may be called from many
 // goroutines at once.
 type Transport struct {
 	settings  *settings
@@ -56,6 +58,8 @@ var (
 	_ transport.Consumer  = (*Transport)(nil)
 	_ transport.Declarer  = (*Transport)(nil)
 	_ transport.Reporter  = (*Transport)(nil)
+	_ transport.Browser   = (*Transport)(nil)
+	_ transport.Ender     = (*consumption)(nil)
 )
 
 // Open connects to the broker of c, twice: to publish and to consume. It does not try again when it fails; ctx bounds
@@ -147,7 +151,7 @@ func (t *Transport) Publisher() message.Publisher { return transport.NewPublishe
 
 // Subscriber implements [transport.Transport].
 func (t *Transport) Subscriber(s transport.Subscription) (message.Subscriber, error) {
-	return transport.NewSubscriber(t, s)
+	return transport.NewSubscriber(t, s), nil
 }
 
 // Report implements [transport.Reporter]: the state of both connections, and of every subscription that cannot
@@ -176,17 +180,21 @@ func (t *Transport) Close(ctx context.Context) error {
 		}
 	}
 	defer close(t.closed)
-	var closings sync.WaitGroup
 	t.mu.Lock()
-	for c := range t.consumptions {
+	running := slices.Collect(maps.Keys(t.consumptions))
+	t.mu.Unlock()
+	var closings sync.WaitGroup
+	for _, c := range running {
 		closings.Go(func() { _ = c.Close(ctx) })
 	}
-	t.mu.Unlock()
 	closings.Wait()
 	t.awaitConfirms(ctx)
 	t.bounds.Store(bound{ctx})
 	t.cancel(transport.ErrClosed)
 	t.work.Wait()
+	for _, c := range running {
+		<-c.ended
+	}
 	t.closeErr = context.Cause(ctx)
 	return t.closeErr
 }

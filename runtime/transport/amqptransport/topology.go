@@ -35,7 +35,7 @@ type topology struct {
 // Declare implements [transport.Declarer]. It uses the consuming connection, which the broker never blocks. Each call
 // opens a channel of its own, since a refusal closes the channel.
 func (t *Transport) Declare(ctx context.Context, s transport.Subscription) error {
-	if err := t.checkSubscription(s); err != nil {
+	if err := s.Validate(); err != nil {
 		return err
 	}
 	if t.closing.Load() {
@@ -325,30 +325,11 @@ func (t *Transport) queueName(topic, group string) string {
 
 func (t *Transport) queueOf(s transport.Subscription) string {
 	switch {
-	case s.Kind == transport.KindReply:
-		return s.Topic
-	case s.Broadcast:
-		return transport.QueueName(s.Topic, s.Group)
+	case s.Kind == transport.KindReply || s.Broadcast:
+		return s.Queue()
 	default:
 		return t.queueName(s.Topic, s.Group)
 	}
-}
-
-func (t *Transport) checkSubscription(s transport.Subscription) error {
-	if s.Kind != transport.KindReply && s.Group == "" {
-		return fmt.Errorf("subscription of %q: it names no group", s.Topic)
-	}
-	for _, topic := range topics(s) {
-		if err := checkName(topic, s.Group); err != nil {
-			return err
-		}
-	}
-	for _, group := range s.GroupAliases {
-		if err := checkName(s.Topic, group); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func checkName(topic, group string) error {
