@@ -76,7 +76,7 @@ func checkAnswer(t *testing.T, request *pluginpb.CodeGeneratorRequest) {
 // oddStrings are what names, comments and paths become.
 var oddStrings = []string{
 	"", " ", ".", "..", "/", "\x00", "\xff", "*/", "//", "`", "\"", "\n", "\r", "\ufeff", "+build x", "go:build x", "_", "type", "func",
-	"Async", "v1", "main", "日本", "a b", ".acme.orders.v1.ShipRequest", "google.protobuf.Empty", strings.Repeat("x", 300), "A.B", "a;b", ";main", "-", "proto2",
+	"Async", "v1", "main", "한국", "a b", ".acme.orders.v1.ShipRequest", "google.protobuf.Empty", strings.Repeat("x", 300), "A.B", "a;b", ";main", "-", "proto2",
 	"editions", "proto3", "package_suffix=", "package_suffix=1", "paths=import,module=x", "annotate_code", "M=x", "x=y",
 }
 
