@@ -41,6 +41,7 @@ const (
 	PrefixMultiValue = "async-mv-"
 	PrefixHeader     = "async-h-"
 	PrefixTrailer    = "async-t-"
+	PrefixAsync      = "async-"
 
 	// MetaWatermillUUID is where watermill-amqp keeps the message's UUID.
 	MetaWatermillUUID = "_watermill_message_uuid"

@@ -4,18 +4,32 @@ import "log/slog"
 
 const redacted = "[redacted]"
 
-// Secret holds a password. However it is printed, it shows "[redacted]"; only Reveal gives the text. The zero value
-// is the empty secret.
-type Secret struct{ text string }
+// Secret holds a password. However it is printed, it shows "[redacted]" or an address; only Reveal gives the text. The
+// zero value is the empty secret.
+type Secret struct {
+	// A pointer: package fmt looks past the methods below where a verb does not fit the value around a Secret, and
+	// would print a string field.
+	text *string
+}
 
 // NewSecret wraps text.
-func NewSecret(text string) Secret { return Secret{text: text} }
+func NewSecret(text string) Secret {
+	if text == "" {
+		return Secret{}
+	}
+	return Secret{text: &text}
+}
 
 // Reveal returns the text, for the one place that hands it to the broker.
-func (s Secret) Reveal() string { return s.text }
+func (s Secret) Reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
 
 // Empty reports whether there is no secret.
-func (s Secret) Empty() bool { return s.text == "" }
+func (s Secret) Empty() bool { return s.text == nil }
 
 // String returns "[redacted]".
 func (Secret) String() string { return redacted }

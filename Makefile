@@ -1,0 +1,74 @@
+# What is here: make help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+MAKEFLAGS += --warn-undefined-variables --no-builtin-rules --no-print-directory
+
+GO ?= go
+# Tools have modules of their own, so that they stay out of the module graph of those who import this one.
+BUF := $(GO) tool -modfile=tools/go.mod buf
+GOLANGCI_LINT := $(GO) tool -modfile=tools/lint/go.mod golangci-lint
+
+# The race detector needs a C compiler; without one Go turns cgo off, and the tests run without the detector.
+RACE = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
+
+PKG ?= ./...
+RUN ?= .
+TIMEOUT ?= 15m
+TESTFLAGS ?=
+COUNT ?= 20
+BENCH ?= .
+BENCHTIME ?= 1s
+FUZZTIME ?= 10s
+
+.PHONY: all
+all: generate build test lint ## Generate, build, test and lint
+
+.PHONY: help
+help: ## Say what can be made
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: generate ## Generate code with buf and run the quickstart in memory
+	@$(GO) run ./examples/quickstart
+
+.PHONY: build
+build: ## Compile every package
+	@$(GO) build ./...
+
+# Each package may talk to the broker, so two at a time are enough. The URL is asked for on a line of its own: a
+# failure of scripts/rabbitmq has to end the target.
+.PHONY: test
+test: ## Run the tests with the race detector against RabbitMQ (PKG=./... RUN=. TESTFLAGS=)
+	@$(if $(RACE),,echo "no C compiler: testing without the race detector" >&2)
+	@ASYNC_TEST_AMQP_URL=$$(scripts/rabbitmq); export ASYNC_TEST_AMQP_URL; \
+	$(GO) test $(RACE) -p 2 -timeout $(TIMEOUT) -run '$(RUN)' $(TESTFLAGS) $(PKG)
+
+.PHONY: conformance
+conformance: ## Run Watermill's suite and ours 20 times in a row on every transport (COUNT=20)
+	@$(if $(RACE),,echo "no C compiler: testing without the race detector" >&2)
+	@ASYNC_TEST_AMQP_URL=$$(scripts/rabbitmq); export ASYNC_TEST_AMQP_URL; \
+	$(GO) test $(RACE) -p 1 -timeout 3h -count $(COUNT) -run 'Conformance|PubSub' ./runtime/...
+
+.PHONY: generate
+generate: ## Generate code from the .proto files with buf
+	@$(BUF) generate
+
+.PHONY: check-generate
+check-generate: ## Fail if generated code is not what make generate writes
+	@scripts/check-generate
+
+.PHONY: lint
+lint: ## Lint Go and proto files, and check that go.mod is tidy
+	@$(GO) mod tidy -diff
+	@$(BUF) lint
+	@$(GOLANGCI_LINT) run
+
+.PHONY: bench
+bench: ## Run the benchmarks (BENCH=. BENCHTIME=1s)
+	@$(GO) test -p 1 -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) $(PKG)
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for a short while (FUZZTIME=10s)
+	@scripts/fuzz $(FUZZTIME)

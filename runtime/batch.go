@@ -1,0 +1,48 @@
+package async
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+const maxBatch = 1000
+
+// SendBatch sends msgs and waits until the broker has stored them all, at most 1000 at a time. It returns nil, or a
+// [*BatchError] with an error for each message that failed; the others are stored. [WithMessageID] is refused: it would give
+// all messages one id; use [Each]. No messages is no error.
+func (p *Publisher[M]) SendBatch(ctx context.Context, msgs []M, opts ...SendOption) error {
+	if len(msgs) > maxBatch {
+		return opError("send", p.route.spec, fmt.Errorf("%w: the batch has %d messages, the limit is %d", ErrTooLarge, len(msgs), maxBatch))
+	}
+	var each eachOption
+	shared := make([]SendOption, 0, len(opts))
+	for _, opt := range opts {
+		if e, is := opt.(eachOption); is {
+			each = e
+			continue
+		}
+		shared = append(shared, opt)
+	}
+	if collectSend(shared).id != "" {
+		return opError("send", p.route.spec, errors.New("WithMessageID on a batch would give every message the same id; use Each"))
+	}
+	receipts := make([]*Receipt, len(msgs))
+	for i, msg := range msgs {
+		all := shared
+		if each != nil {
+			all = append(shared[:len(shared):len(shared)], each(i)...)
+		}
+		out := &Outgoing{Spec: p.route.spec, Message: msg, options: collectSend(all), life: ctx}
+		receipts[i] = p.send(ctx, out)
+	}
+	errs, failed := make([]error, len(msgs)), false
+	for i, r := range receipts {
+		errs[i] = opError("send", p.route.spec, r.Wait(ctx))
+		failed = failed || errs[i] != nil
+	}
+	if failed {
+		return &BatchError{Errs: errs}
+	}
+	return nil
+}

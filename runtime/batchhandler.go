@@ -1,0 +1,54 @@
+package async
+
+import (
+	"context"
+	"errors"
+)
+
+// processBatch hands the fit ones of a batch to the handler, and its verdict to those that the handler did not settle.
+func (f *feed) processBatch(gathered []*delivery) {
+	b := f.b
+	entries := gathered[:0]
+	for _, x := range gathered {
+		if x.lost() {
+			x.requeue()
+			continue
+		}
+		if f.isDraining() {
+			f.giveBack(x)
+			continue
+		}
+		if x.expired() {
+			continue
+		}
+		in, failure := b.decode(x.msg)
+		if failure != nil {
+			x.conclude(failure, nil)
+			continue
+		}
+		in.Info.Attempt = x.attempt
+		x.in = in
+		entries = append(entries, x)
+	}
+	if len(entries) == 0 {
+		return
+	}
+	verdict := errGoexit
+	defer func() {
+		for _, x := range entries {
+			x.settleBy(verdict, nil)
+		}
+	}()
+	verdict = f.callBatch(entries)
+}
+
+func (f *feed) callBatch(entries []*delivery) (verdict error) {
+	defer func() {
+		if r := recover(); r != nil {
+			verdict = entries[0].panicked(r)
+		}
+	}()
+	ctx, cancel := context.WithCancelCause(f.ctx)
+	defer cancel(errors.New("the batch handler has returned"))
+	return f.b.batch(ctx, entries)
+}

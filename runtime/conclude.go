@@ -1,0 +1,195 @@
+package async
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+// conclude carries out a verdict. It returns true when the caller shall handle the delivery again, now.
+func (x *delivery) conclude(verdict error, produced []*message.Message) (again bool) {
+	b := x.feed.b
+	var unfit *unfitError
+	var reject *rejectError
+	var drop *dropError
+	switch {
+	case x.lost():
+		x.requeue()
+	case x.interrupted(verdict):
+		x.requeue()
+	case b.route.spec.Kind == KindRequest:
+		x.concludeRequest(verdict, produced)
+	case verdict == nil && len(produced) > 0:
+		go x.sendProduced(produced)
+	case verdict == nil:
+		x.settle(transport.Ack)
+	case errors.Is(verdict, ErrUnimplemented):
+		b.rt.log.Error("a handler is not implemented: the binding is paused", x.logArgs()...)
+		b.pause(ErrUnimplemented)
+		x.requeue()
+	case errors.As(verdict, &unfit):
+		x.deadLetter(unfit.reason, unfit.err)
+	case errors.As(verdict, &reject):
+		x.deadLetter(reasonRejected, reject.err)
+	case errors.As(verdict, &drop):
+		b.rt.counters.dropped.Add(1)
+		b.rt.log.Info("a handler dropped a message", x.logArgs("reason", sanitize(drop.reason))...)
+		x.settle(transport.Ack)
+	default:
+		return x.retry(verdict)
+	}
+	return false
+}
+
+// interrupted reports whether the handler ended because the runtime stops: that is no attempt.
+func (x *delivery) interrupted(verdict error) bool {
+	if verdict == nil || !x.feed.isDraining() || x.feed.ctx.Err() == nil {
+		return false
+	}
+	return errors.Is(verdict, context.Canceled) || errors.Is(verdict, ErrDrainTimeout)
+}
+
+// concludeRequest sends the reply and takes the request off its queue, whatever the reply's fate: a request is never tried
+// again. One that could not be decoded is kept as a dead letter too.
+func (x *delivery) concludeRequest(verdict error, produced []*message.Message) {
+	var unfit *unfitError
+	isUnfit := errors.As(verdict, &unfit)
+	if verdict != nil && !isUnfit {
+		_, produced = x.answer(nil, verdict)
+	}
+	go func() {
+		x.sendReply(produced, func() {
+			if isUnfit {
+				x.deadLetter(unfit.reason, unfit.err)
+				return
+			}
+			x.settle(transport.Ack)
+		})
+	}()
+}
+
+// sendReply sends the first of produced to the caller and calls then in every case.
+func (x *delivery) sendReply(produced []*message.Message, then func()) {
+	rt := x.feed.b.rt
+	address := x.msg.Metadata[transport.MetaReplyTo]
+	if len(produced) == 0 || address == "" {
+		then()
+		return
+	}
+	p := x.publication()
+	p.Topic, p.Direct = address, true
+	p.Key = ""
+	if deadline := metaTime(x.msg.Metadata, transport.MetaDeadline); !deadline.IsZero() && deadline.Before(p.Deadline) {
+		p.Deadline = deadline
+	}
+	reply := produced[0]
+	reply.SetContext(context.Background())
+	rt.sendInternal(x.feed.b.route.link, p, reply, func(err error) {
+		if err != nil {
+			rt.counters.lostReplies.Add(1)
+			rt.log.Warn("a reply was not delivered", x.logArgs("error", err)...)
+		}
+		then()
+	})
+}
+
+// produceTopic is where a middleware says which topic a message that it produced goes to.
+const produceTopic = transport.PrefixAsync + "produce-topic"
+
+var errNoProduceTopic = errors.New("a middleware produced a message without the metadata " + produceTopic)
+
+// sendProduced sends what middlewares produced, and acks the delivery when all of it is stored.
+func (x *delivery) sendProduced(produced []*message.Message) {
+	rt := x.feed.b.rt
+	done := make(chan error, len(produced))
+	for _, msg := range produced {
+		topic := msg.Metadata[produceTopic]
+		if topic == "" {
+			done <- errNoProduceTopic
+			continue
+		}
+		p := x.publication()
+		out := msg.Copy()
+		delete(out.Metadata, produceTopic)
+		p.Topic, p.RoutingKey, p.Key, p.Mandatory = rt.physical(topic), out.Metadata[transport.MetaType], out.Metadata[transport.MetaKey], false
+		rt.sendInternal(x.feed.b.route.link, p, out, func(err error) { done <- err })
+	}
+	var errs []error
+	for range produced {
+		errs = append(errs, <-done)
+	}
+	if err := errors.Join(errs...); err != nil {
+		rt.log.Error("what a middleware produced was not sent: the message goes back", x.logArgs("error", err)...)
+		x.requeueLater()
+		return
+	}
+	x.settle(transport.Ack)
+}
+
+// publication is where a message that the runtime itself sends goes: to this delivery's own group.
+func (x *delivery) publication() transport.Publication {
+	b := x.feed.b
+	return transport.Publication{
+		Topic:      b.sub.Topic,
+		Group:      "",
+		RoutingKey: x.msg.Metadata[transport.MetaType],
+		Key:        x.msg.Metadata[transport.MetaKey],
+		Mandatory:  b.route.link.caps.Mandatory != transport.None,
+		Expires:    metaTime(x.msg.Metadata, transport.MetaDeadline),
+		Deadline:   time.Now().Add(b.route.settings.sendTimeout),
+	}
+}
+
+// sendInternal sends a message of the runtime's own. done is called exactly once, also when the runtime is closed.
+func (rt *Runtime) sendInternal(l *link, p transport.Publication, msg *message.Message, done func(error)) {
+	if !rt.beginSend() {
+		done(ErrClosed)
+		return
+	}
+	finish := func(err error) {
+		done(err)
+		rt.endSend()
+	}
+	if err := l.sender.Send(context.Background(), p, msg, finish); err != nil {
+		finish(err)
+	}
+}
+
+// slowPause is how long a message waits that could be neither handled nor moved, so that it does not spin.
+const slowPause = time.Second
+
+// requeueLater gives the delivery back, but not at once.
+func (x *delivery) requeueLater() {
+	pause := slowPause/2 + rand.N(slowPause)
+	x.hold(pause, x.requeue)
+}
+
+// hold keeps the delivery for a while and then calls f; a drain, or the loss of the delivery, gives it back at once.
+func (x *delivery) hold(d time.Duration, f func()) {
+	go func() {
+		if x.wait(d) {
+			f()
+		} else {
+			x.feed.giveBack(x)
+		}
+	}()
+}
+
+// wait returns true after d, and false when the feed drains or the delivery is lost before.
+func (x *delivery) wait(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-x.feed.draining:
+		return false
+	case <-x.life.Done():
+		return false
+	}
+}

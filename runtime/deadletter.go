@@ -1,0 +1,41 @@
+package async
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+// deadLetter stores the message, with its bytes and headers as they came, in the group's dead-letter queue and takes it off
+// its own. Where dead letters are disabled it is dropped, counted and logged.
+func (x *delivery) deadLetter(reason string, cause error) {
+	b := x.feed.b
+	text := sanitize(cause.Error())
+	if b.route.settings.deadDisabled {
+		b.rt.counters.dropped.Add(1)
+		b.rt.log.Error("a message failed for good and was dropped: its dead letters are disabled", x.logArgs("reason", reason, "error", text)...)
+		x.settle(transport.Ack)
+		return
+	}
+	msg := x.copy()
+	md := msg.Metadata
+	md[transport.MetaAttempt] = strconv.Itoa(x.attempt)
+	md[transport.MetaDeadReason] = reason
+	md[transport.MetaDeadError] = text
+	md[transport.MetaDeadTopic] = b.sub.Topic
+	md[transport.MetaDeadGroup] = b.sub.Group
+	md[transport.MetaDeadAt] = formatTime(time.Now())
+	p := x.publication()
+	p.Topic, p.Direct, p.Expires = b.sub.DeadTopic, true, time.Time{}
+	go b.rt.sendInternal(b.route.link, p, msg, func(err error) {
+		if err != nil {
+			b.rt.log.Error("a dead letter could not be stored: the message goes back", x.logArgs("reason", reason, "dead_error", text, "error", err)...)
+			x.requeueLater()
+			return
+		}
+		b.rt.counters.deadLettered.Add(1)
+		b.rt.log.Warn("a message failed for good and is a dead letter", x.logArgs("queue", b.sub.DeadTopic, "reason", reason, "error", text)...)
+		x.settle(transport.Ack)
+	})
+}

@@ -1,0 +1,111 @@
+package async
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// Delivery is one message as handed to a puller or a batch handler. It is unsettled until Settle or Process; a delivery that is
+// never settled goes back when the runtime is closed. Its methods may be called from many goroutines at once.
+type Delivery[M proto.Message] struct {
+	// Msg is the message. It belongs to the receiver.
+	Msg M
+
+	x      *delivery
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+}
+
+func newDelivery[M proto.Message](x *delivery) (*Delivery[M], error) {
+	msg, ok := x.in.Message.(M)
+	if !ok {
+		return nil, fmt.Errorf("async: the message is a %T", x.in.Message)
+	}
+	ctx, cancel := x.context()
+	return &Delivery[M]{Msg: msg, x: x, ctx: context.WithValue(ctx, infoKey{}, x.in.Info), cancel: cancel}, nil
+}
+
+// Info returns what is known of the message beside its content. It is shared: do not change it.
+func (d *Delivery[M]) Info() *Info { return d.x.in.Info }
+
+// Context ends when the delivery is settled or lost; context.Cause tells which. [InfoFrom] finds the Info in it.
+func (d *Delivery[M]) Context() context.Context { return d.ctx }
+
+// Settle gives the verdict, in a handler's words: nil, an error, [Reject], [RetryAfter] or [Drop]. It waits until the broker has
+// taken it, or ctx ends; the verdict stands in any case. A second call is [ErrSettled]; a delivery that the broker took
+// back is [ErrDeliveryLost], and its message comes again.
+func (d *Delivery[M]) Settle(ctx context.Context, verdict error) error {
+	done := make(chan error, 1)
+	if !d.x.settleBy(verdict, func(err error) {
+		select {
+		case done <- err:
+		default: // a retry reports when it is arranged, and again when it is carried out
+		}
+	}) {
+		return opError("settle", d.x.in.Spec, ErrSettled)
+	}
+	d.cancel(ErrSettled)
+	select {
+	case err := <-done:
+		return opError("settle", d.x.in.Spec, err)
+	case <-ctx.Done():
+		return opError("settle", d.x.in.Spec, context.Cause(ctx))
+	}
+}
+
+type processKey struct{}
+
+// processFunc is a Process call's function, freed of its type.
+type processFunc func(ctx context.Context, msg proto.Message) error
+
+// Process calls f as a handler, inside the interceptors, and settles the delivery with its verdict. ctx gives f its values and
+// may end it early; f's context ends too when the delivery is lost. It returns f's error, or else that of the settlement.
+func (d *Delivery[M]) Process(ctx context.Context, f func(ctx context.Context, msg M) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(d.ctx, func() { cancel(context.Cause(d.ctx)) })()
+	ctx = context.WithValue(ctx, infoKey{}, d.x.in.Info)
+	ctx = context.WithValue(ctx, processKey{}, processFunc(func(ctx context.Context, msg proto.Message) error {
+		typed, ok := msg.(M)
+		if !ok {
+			return Reject(fmt.Errorf("an interceptor made the message a %T", msg))
+		}
+		return f(ctx, typed)
+	}))
+	verdict := d.x.feed.b.guard(ctx, d.x)
+	settled := d.Settle(context.WithoutCancel(ctx), verdict)
+	return errors.Join(verdict, settled)
+}
+
+// runProcess is the innermost handler of a pull binding.
+func runProcess(ctx context.Context, in *Incoming) (proto.Message, error) {
+	f, ok := ctx.Value(processKey{}).(processFunc)
+	if !ok {
+		return nil, errors.New("an interceptor replaced the context of Process")
+	}
+	return nil, f(ctx, in.Message)
+}
+
+// guard calls the interceptors and Process's function; a panic is an error.
+func (b *binding) guard(ctx context.Context, x *delivery) (verdict error) {
+	defer func() {
+		if r := recover(); r != nil {
+			verdict = x.panicked(r)
+		}
+	}()
+	_, verdict = b.handle(ctx, x.in)
+	return verdict
+}
+
+// settleBy concludes the delivery with a verdict unless that was done before.
+func (x *delivery) settleBy(verdict error, decided func(error)) bool {
+	if !x.settled.CompareAndSwap(false, true) {
+		return false
+	}
+	x.decided = decided
+	x.conclude(verdict, nil)
+	return true
+}

@@ -1,0 +1,306 @@
+package async
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+// delivery is one message as handed to this runtime, from the queue of its feed to its settlement.
+type delivery struct {
+	feed    *feed
+	d       transport.Delivery
+	msg     *message.Message
+	life    context.Context // ends when the broker takes the delivery back
+	attempt int
+	in      *Incoming
+	settled atomic.Bool // pull and batch: a verdict was given
+	decided func(error) // pull: hears what became of the verdict; may be nil
+
+	immediate    int       // immediate tries that were used up
+	firstFailure time.Time // in this process
+}
+
+// lost reports whether the broker has taken the delivery back.
+func (x *delivery) lost() bool { return x.life.Err() != nil }
+
+// settle tells the broker. It is called once for each delivery that the driver handed out.
+func (x *delivery) settle(o transport.Outcome) {
+	x.d.Settle(o, func(err error) {
+		if err != nil && !errors.Is(err, ErrDeliveryLost) {
+			x.feed.b.rt.log.Warn("a settlement failed: the message will come again", x.logArgs("outcome", o.String(), "error", err)...)
+		}
+		x.decide(err)
+		x.feed.open.Done()
+	})
+}
+
+func (x *delivery) decide(err error) {
+	if x.decided != nil {
+		x.decided(err)
+	}
+}
+
+func (x *delivery) requeue() { x.settle(transport.Requeue) }
+
+func (x *delivery) logArgs(more ...any) []any {
+	b := x.feed.b
+	return append([]any{"rpc", b.route.spec.Name(), "group", b.sub.Group, "message_id", sanitize(x.id()), "attempt", x.attempt}, more...)
+}
+
+func (x *delivery) id() string {
+	if id := x.msg.Metadata[transport.MetaID]; id != "" {
+		return id
+	}
+	return x.msg.UUID
+}
+
+// process handles a delivery: attempts until there is a verdict, then the verdict.
+func (x *delivery) process() {
+	f := x.feed
+	for {
+		switch {
+		case x.lost():
+			x.requeue()
+			return
+		case f.isDraining():
+			f.giveBack(x)
+			return
+		case x.expired():
+			return
+		}
+		verdict, produced := x.attemptOnce()
+		if again := x.conclude(verdict, produced); !again {
+			return
+		}
+	}
+}
+
+// expired drops a message whose deadline has passed.
+func (x *delivery) expired() bool {
+	deadline := metaTime(x.msg.Metadata, transport.MetaDeadline)
+	if deadline.IsZero() || time.Now().Before(deadline) {
+		return false
+	}
+	rt := x.feed.b.rt
+	rt.counters.expired.Add(1)
+	rt.log.Info("a message expired before it was handled", x.logArgs("deadline", deadline)...)
+	x.settle(transport.Ack)
+	return true
+}
+
+type deliveryKey struct{}
+
+// attemptOnce calls the handler with everything around it.
+func (x *delivery) attemptOnce() (verdict error, produced []*message.Message) {
+	ctx, cancel := x.context()
+	defer cancel(nil)
+	finished := false
+	defer func() {
+		switch r := recover(); {
+		case r != nil:
+			verdict, produced = x.panicked(r), nil
+			if x.feed.b.route.spec.Kind == KindRequest {
+				verdict, produced = x.answer(nil, NewError(CodeInternal, "the handler panicked"))
+			}
+		case !finished:
+			// The handler ended its goroutine. Nothing after this function runs, so the verdict is given here.
+			x.feed.b.rt.log.Error("a handler ended its goroutine", x.logArgs("stack", string(debug.Stack()))...)
+			x.concludeGoexit()
+		}
+	}()
+	msg := x.msg
+	if len(x.feed.b.rt.middleware) > 0 {
+		// A middleware may ack: each attempt has a message of its own.
+		msg = x.msg.Copy()
+	}
+	msg.SetContext(ctx)
+	produced, verdict = x.feed.b.wire(msg)
+	finished = true
+	select {
+	case <-msg.Acked():
+		verdict = nil
+	case <-msg.Nacked():
+		if verdict == nil {
+			verdict = errNacked
+		}
+	default:
+	}
+	return verdict, produced
+}
+
+var errNacked = errors.New("nacked by a middleware")
+
+type panicError struct{ value any }
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// panicked logs a handler's panic with its stack, which goes nowhere else, and returns it as an error.
+func (x *delivery) panicked(value any) error {
+	x.feed.b.rt.log.Error("a handler panicked", x.logArgs("panic", sanitize(fmt.Sprint(value)), "stack", string(debug.Stack()))...)
+	return &panicError{value: value}
+}
+
+// errGoexit is the verdict of a handler that ended its goroutine.
+var errGoexit = errors.New("the handler ended its goroutine")
+
+// concludeGoexit gives the verdict from another goroutine: this one is ending.
+func (x *delivery) concludeGoexit() {
+	x.feed.workers.Go(func() {
+		var produced []*message.Message
+		verdict := error(errGoexit)
+		if x.feed.b.route.spec.Kind == KindRequest {
+			verdict, produced = x.answer(nil, NewError(CodeInternal, "the handler ended its goroutine"))
+		}
+		if x.conclude(verdict, produced) {
+			x.process()
+		}
+	})
+}
+
+// context is the handler's: it has the values of Run's context, the Info, and ends when the delivery is lost, when a drain
+// can wait no longer, or, for a request, at its deadline.
+func (x *delivery) context() (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(x.feed.ctx)
+	lost := x.life
+	stop := func() bool { return true }
+	if lost.Done() != nil {
+		stop = context.AfterFunc(lost, func() { cancel(context.Cause(lost)) })
+	}
+	ctx = context.WithValue(ctx, deliveryKey{}, x)
+	release := func() {}
+	if x.feed.b.route.spec.Kind == KindRequest {
+		ctx = context.WithValue(ctx, replyHeadersKey{}, new(replyHeaders))
+		if deadline := metaTime(x.msg.Metadata, transport.MetaDeadline); !deadline.IsZero() {
+			ctx, release = context.WithDeadline(ctx, deadline)
+		}
+	}
+	return ctx, func(cause error) {
+		stop()
+		release()
+		cancel(cause)
+	}
+}
+
+// handleWire is the innermost of the wire form: decode, validate, handle.
+func (b *binding) handleWire(msg *message.Message) ([]*message.Message, error) {
+	ctx := msg.Context()
+	in, failure := b.decode(msg)
+	x, _ := ctx.Value(deliveryKey{}).(*delivery)
+	if x != nil && in != nil {
+		in.Info.Attempt = x.attempt
+	}
+	request := b.route.spec.Kind == KindRequest
+	if failure != nil {
+		if !request {
+			return nil, failure
+		}
+		reply, err := b.rt.encodeReply(b.route, msg, nil, NewError(CodeInvalidArgument, "%s", failure.Error()), nil)
+		if err != nil {
+			return nil, failure
+		}
+		return []*message.Message{reply}, failure
+	}
+	ctx = context.WithValue(ctx, infoKey{}, in.Info)
+	reply, err := b.handle(ctx, in)
+	if !request {
+		return nil, err
+	}
+	out, err := b.reply(ctx, msg, reply, err)
+	if err != nil {
+		return nil, err
+	}
+	return []*message.Message{out}, nil
+}
+
+// reply encodes a request's answer. What cannot be encoded becomes an error for the caller.
+func (b *binding) reply(ctx context.Context, msg *message.Message, reply proto.Message, failure error) (*message.Message, error) {
+	var headers Headers
+	if h, ok := ctx.Value(replyHeadersKey{}).(*replyHeaders); ok {
+		h.mu.Lock()
+		headers = h.headers
+		h.mu.Unlock()
+	}
+	if failure == nil && (reply == nil || !reply.ProtoReflect().IsValid()) {
+		failure = NewError(CodeInternal, "the handler returned neither a reply nor an error")
+	}
+	out, err := b.rt.encodeReply(b.route, msg, reply, failure, headers)
+	if err == nil {
+		return out, nil
+	}
+	var refused *Error
+	if !errors.As(err, &refused) {
+		refused = NewError(CodeInternal, "the reply cannot be encoded")
+		b.rt.log.Error("a reply cannot be encoded", "rpc", b.route.spec.Name(), "error", err)
+	}
+	return b.rt.encodeReply(b.route, msg, nil, refused, nil)
+}
+
+// answer is reply for the paths on which the handler did not return.
+func (x *delivery) answer(reply proto.Message, failure error) (error, []*message.Message) {
+	out, err := x.feed.b.reply(context.Background(), x.msg, reply, failure)
+	if err != nil {
+		return err, nil
+	}
+	return nil, []*message.Message{out}
+}
+
+// The reasons of dead letters, as async-dead-reason tells them.
+const (
+	reasonNoID        = "no-id"
+	reasonWrongType   = "wrong-type"
+	reasonTooLarge    = "too-large"
+	reasonUndecodable = "undecodable"
+	reasonInvalid     = "invalid"
+	reasonRejected    = "rejected"
+	reasonAttempts    = "max-attempts"
+)
+
+// unfitError is a message that no handler may see: it is dead-lettered at once.
+type unfitError struct {
+	reason string
+	err    error
+}
+
+func (e *unfitError) Error() string { return e.reason + ": " + e.err.Error() }
+func (e *unfitError) Unwrap() error { return e.err }
+
+// decode checks and decodes a message. Nothing reaches a handler by its looks alone: an empty payload, or one of another
+// type, decodes without error.
+func (b *binding) decode(msg *message.Message) (*Incoming, error) {
+	spec, md := b.route.spec, msg.Metadata
+	unfit := func(reason, format string, args ...any) (*Incoming, error) {
+		return nil, &unfitError{reason: reason, err: fmt.Errorf(format, args...)}
+	}
+	if md[transport.MetaID] == "" && msg.UUID == "" {
+		return unfit(reasonNoID, "the message has no id")
+	}
+	if have := md[transport.MetaType]; have != spec.Type && !slices.Contains(spec.TypeAliases, have) {
+		return unfit(reasonWrongType, "the message is of type %q, this subscription takes %q", sanitize(have), spec.Type)
+	}
+	if size := int64(len(msg.Payload)); size > b.route.settings.maxMessageBytes {
+		return unfit(reasonTooLarge, "the message has %d bytes, max_message_bytes is %d", size, b.route.settings.maxMessageBytes)
+	}
+	input := spec.Input()
+	if err := unmarshal(md[transport.MetaContentType], msg.Payload, input); err != nil {
+		return unfit(reasonUndecodable, "%w", err)
+	}
+	if b.rt.validate != nil {
+		if err := b.rt.validate(input); err != nil {
+			return unfit(reasonInvalid, "%w", err)
+		}
+	}
+	info := readInfo(msg)
+	info.RPC, info.Topic, info.Group = spec.Name(), b.sub.Topic, b.sub.Group
+	info.MaxAttempts = b.route.settings.retry.maxAttempts
+	return &Incoming{Spec: spec, Message: input, Info: info, Metadata: md}, nil
+}

@@ -1,0 +1,87 @@
+package async
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+// Info is what is known of a received message beside its content.
+type Info struct {
+	// RPC is "<service>/<method>".
+	RPC string
+	// ID is the message id, the same on every redelivery, retry and replay.
+	ID string
+	// Topic is the physical topic that the subscription consumes; Group is its group.
+	Topic, Group string
+	// Type is the CloudEvents type; Source is who sent the message.
+	Type, Source string
+	// Key is the ordering key, or "".
+	Key string
+	// Attempt counts the handler calls for this message in this group, from 1. MaxAttempts is where it ends.
+	Attempt, MaxAttempts int
+	// CreatedAt is when the sender made the message; SentAt when it was last handed to the broker. Zero if unknown.
+	CreatedAt, SentAt time.Time
+	// Deadline is when the message loses its value; zero is never.
+	Deadline time.Time
+	// Headers are the user's headers. The receiver owns them.
+	Headers Headers
+	// Trailers are a reply's trailers.
+	Trailers Headers
+}
+
+type infoKey struct{}
+
+// InfoFrom returns what is known of the message that is being handled, and false outside a handler. The Info is shared:
+// do not change it.
+func InfoFrom(ctx context.Context) (*Info, bool) {
+	info, ok := ctx.Value(infoKey{}).(*Info)
+	return info, ok
+}
+
+// metaTime reads Unix nanoseconds; what is not one is the zero time.
+func metaTime(md message.Metadata, name string) time.Time {
+	text := md[name]
+	if text == "" {
+		return time.Time{}
+	}
+	ns, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || ns <= 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, ns)
+}
+
+func formatTime(t time.Time) string { return strconv.FormatInt(t.UnixNano(), 10) }
+
+// readAttempt returns the number of this attempt, from 1.
+func readAttempt(md message.Metadata) int {
+	n, err := strconv.Atoi(md[transport.MetaAttempt])
+	if err != nil || n < 1 {
+		return 1
+	}
+	return n
+}
+
+func readInfo(msg *message.Message) *Info {
+	md := msg.Metadata
+	info := &Info{
+		ID:        md[transport.MetaID],
+		Type:      md[transport.MetaType],
+		Source:    md[transport.MetaSource],
+		Key:       md[transport.MetaKey],
+		Attempt:   readAttempt(md),
+		CreatedAt: metaTime(md, transport.MetaCreatedAt),
+		SentAt:    metaTime(md, transport.MetaSentAt),
+		Deadline:  metaTime(md, transport.MetaDeadline),
+		Headers:   readHeaders(md, ""),
+	}
+	if info.ID == "" {
+		info.ID = msg.UUID
+	}
+	return info
+}

@@ -1,0 +1,191 @@
+package async
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/asyncpb/async/runtime/internal/config"
+	"github.com/asyncpb/async/runtime/transport"
+	_ "github.com/asyncpb/async/runtime/transport/memorytransport" // the default transport
+)
+
+// envTransport overrides the transport of every binding but "http".
+const envTransport = "ASYNC_TRANSPORT"
+
+// link is one opened transport with its abilities.
+type link struct {
+	name      string
+	transport transport.Transport
+	caps      transport.Capabilities
+	sender    transport.Sender
+	consumer  transport.Consumer
+	declarer  transport.Declarer // nil when the transport makes no queues
+	reporter  transport.Reporter // nil when it tells nothing
+	declare   transport.Declare
+	inbox     inbox
+}
+
+func newLink(name string, t transport.Transport) *link {
+	l := &link{name: name, transport: t, caps: t.Capabilities(), sender: transport.SenderOf(t), consumer: transport.ConsumerOf(t)}
+	l.declarer, _ = t.(transport.Declarer)
+	l.reporter, _ = t.(transport.Reporter)
+	l.inbox.init(l)
+	return l
+}
+
+func loadConfig(path string) (*config.Config, error) {
+	if path == "" {
+		return &config.Config{}, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("async: open: read the configuration: %w", err)
+	}
+	cfg, err := config.Load(path, data, os.LookupEnv)
+	if err != nil {
+		return nil, fmt.Errorf("async: open: %w", err)
+	}
+	return cfg, nil
+}
+
+// openLinks opens the default transport and those that bindings name, and checks what can be known now.
+func (rt *Runtime) openLinks(ctx context.Context, o runtimeOptions) error {
+	if o.transport != nil {
+		rt.defaultLink = newLink("", o.transport)
+		rt.links = append(rt.links, rt.defaultLink)
+		return errors.Join(rt.checkRequire(), rt.checkBindings())
+	}
+	override := first(o.url, os.Getenv(envTransport))
+	main, err := rt.defaultTransport(ctx, override)
+	if err != nil {
+		return fmt.Errorf("async: open: %w", err)
+	}
+	var errs []error
+	rt.defaultLink, err = rt.openLink(ctx, main)
+	errs = append(errs, err)
+	if override == "" {
+		for _, b := range rt.config.Bindings {
+			if b.Transport == nil || *b.Transport == config.HTTP || rt.named(*b.Transport) != nil {
+				continue
+			}
+			t, err := rt.config.Lookup(*b.Transport)
+			if err == nil {
+				_, err = rt.openLink(ctx, t)
+			}
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(append(errs, rt.checkRequire(), rt.checkBindings())...)
+}
+
+// defaultTransport is what carries everything that no binding gives to another transport.
+func (rt *Runtime) defaultTransport(ctx context.Context, override string) (*config.Transport, error) {
+	switch {
+	case override != "":
+		return rt.config.Lookup(override)
+	case rt.config.Transport != nil:
+		return rt.config.Transport, nil
+	case len(rt.config.Transports) == 1:
+		for _, t := range rt.config.Transports {
+			return t, nil
+		}
+	case len(rt.config.Transports) > 1:
+		return nil, errors.New("the configuration has several transports and names no default; write transport: <name>")
+	}
+	rt.log.WarnContext(ctx, "no transport is configured: messages stay in this process and nothing is kept",
+		"transport", "memory://", "remedy", "set transport in the configuration, or "+envTransport)
+	return rt.config.Lookup("memory://")
+}
+
+// named returns the opened transport of that name.
+func (rt *Runtime) named(name string) *link {
+	for _, l := range rt.links {
+		if l.name == name {
+			return l
+		}
+	}
+	return nil
+}
+
+func (rt *Runtime) openLink(ctx context.Context, t *config.Transport) (*link, error) {
+	c := t.Config
+	if t.CredentialsFile != "" {
+		data, err := os.ReadFile(t.CredentialsFile)
+		if err != nil {
+			return nil, fmt.Errorf("async: open: transport %s: credentials_file: %w", t.Name, err)
+		}
+		user, password, found := strings.Cut(strings.TrimSpace(string(data)), ":")
+		if !found {
+			return nil, fmt.Errorf("async: open: transport %s: credentials_file %s: write one line, <user>:<password>", t.Name, t.CredentialsFile)
+		}
+		c.Username, c.Password = user, transport.NewSecret(password)
+	}
+	c.App, c.Instance, c.Logger = rt.app, rt.instance, rt.log
+	opened, err := transport.Default.Open(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("async: open: transport %s: %w", first(t.Name, c.URL.String()), err)
+	}
+	l := newLink(t.Name, opened)
+	l.declare = c.Declare
+	rt.links = append(rt.links, l)
+	return l, nil
+}
+
+func (rt *Runtime) checkRequire() error {
+	if rt.config.Require != "durable" {
+		return nil
+	}
+	var errs []error
+	for _, l := range rt.links {
+		if l.caps.Durable != transport.Native {
+			errs = append(errs, fmt.Errorf("async: open: the configuration requires a durable transport, %s keeps nothing; choose a broker, or remove require", l.caps.System))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkBindings refuses bindings of rpcs that a service of this binary does not have. A service that is not linked in is
+// none of our business: one file may serve many binaries.
+func (rt *Runtime) checkBindings() error {
+	var errs []error
+	for _, b := range rt.config.Bindings {
+		service, method := b.Service()
+		desc, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(service))
+		if err != nil {
+			rt.log.Debug("a binding names a service that is not linked in", "binding", b.Name)
+			continue
+		}
+		sd, isService := desc.(protoreflect.ServiceDescriptor)
+		switch {
+		case !isService:
+			errs = append(errs, fmt.Errorf("%s: %s is no service; write <package>.<Service> or <package>.<Service>/<Rpc>", b.Pos, service))
+		case method != "" && sd.Methods().ByName(protoreflect.Name(method)) == nil:
+			errs = append(errs, fmt.Errorf("%s: service %s has no rpc %s; it has %s", b.Pos, service, method, methodNames(sd)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func methodNames(sd protoreflect.ServiceDescriptor) string {
+	var names []string
+	for i := range sd.Methods().Len() {
+		names = append(names, string(sd.Methods().Get(i).Name()))
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+func (rt *Runtime) closeLinks(ctx context.Context) error {
+	var errs []error
+	for _, l := range rt.links {
+		errs = append(errs, l.transport.Close(ctx))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,94 @@
+package async
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+// MountOn adds every handler that is registered so far to a Watermill router, which then consumes them with its own plugins,
+// middlewares and semantics: an error nacks, and the broker hands the message out again at once; retries and dead letters are
+// the router's middlewares. Batch handlers cannot be mounted. What is mounted is not consumed by Run. The router closes neither
+// the runtime nor its transports: close the router first.
+func (rt *Runtime) MountOn(router *message.Router) error {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	if rt.phase != phaseIdle {
+		return fmt.Errorf("async: mount: %w", ErrRunning)
+	}
+	var errs []error
+	for _, b := range rt.bindings {
+		if b.mounted || b.mode == modePull {
+			continue
+		}
+		if b.mode == modeBatch {
+			errs = append(errs, opError("mount", b.route.spec, fmt.Errorf("%w: a batch handler on a Watermill router", ErrUnsupported)))
+			continue
+		}
+		sub, err := b.route.link.transport.Subscriber(b.sub)
+		if err != nil {
+			errs = append(errs, opError("mount", b.route.spec, err))
+			continue
+		}
+		b.mounted = true
+		name := b.name()
+		if b.route.spec.Kind == KindRequest {
+			router.AddHandler(name, b.sub.Topic, sub, "async.reply", replyPublisher{rt: rt, link: b.route.link}, b.mountRequest)
+			continue
+		}
+		router.AddNoPublisherHandler(name, b.sub.Topic, sub, func(msg *message.Message) error {
+			_, err := b.wire(msg)
+			return err
+		})
+	}
+	return errors.Join(errs...)
+}
+
+// mountRequest gives the router the reply, addressed, to publish.
+func (b *binding) mountRequest(msg *message.Message) ([]*message.Message, error) {
+	msg.SetContext(context.WithValue(msg.Context(), replyHeadersKey{}, new(replyHeaders)))
+	produced, err := b.wire(msg)
+	if len(produced) == 0 {
+		return nil, err
+	}
+	address := msg.Metadata[transport.MetaReplyTo]
+	if address == "" {
+		return nil, nil
+	}
+	produced[0].Metadata[transport.MetaReplyTo] = address
+	return produced[:1], nil
+}
+
+// replyPublisher sends each message to the address in its own metadata. Its Close does nothing: a router closes the publishers
+// of its handlers, and this one belongs to the runtime.
+type replyPublisher struct {
+	rt   *Runtime
+	link *link
+}
+
+// Publish implements [message.Publisher]; the topic means nothing.
+func (p replyPublisher) Publish(_ string, messages ...*message.Message) error {
+	var errs []error
+	for _, msg := range messages {
+		out := msg.Copy()
+		address := out.Metadata[transport.MetaReplyTo]
+		delete(out.Metadata, transport.MetaReplyTo)
+		done := make(chan error, 1)
+		p.rt.sendInternal(p.link, transport.Publication{
+			Topic: address, Direct: true, RoutingKey: out.Metadata[transport.MetaType], Mandatory: p.link.caps.Mandatory != transport.None,
+		}, out, func(err error) { done <- err })
+		if err := <-done; err != nil && !errors.Is(err, ErrUnroutable) {
+			errs = append(errs, err)
+		} else if err != nil {
+			p.rt.counters.lostReplies.Add(1)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Close implements [message.Publisher].
+func (replyPublisher) Close() error { return nil }

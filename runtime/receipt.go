@@ -1,0 +1,101 @@
+package async
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// Receipt is the broker's answer to one send, now or later. Its methods may be called from many goroutines at once.
+type Receipt struct {
+	id   string
+	mu   sync.Mutex
+	done chan struct{} // made when somebody asks
+	then []func(error)
+	err  error
+	set  bool
+}
+
+var closedChan = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+func newReceipt(id string) *Receipt { return &Receipt{id: id} }
+
+func failedReceipt(id string, err error) *Receipt { return &Receipt{id: id, err: err, set: true} }
+
+// ID returns the message id.
+func (r *Receipt) ID() string { return r.id }
+
+// Done returns a channel that is closed when the answer is there.
+func (r *Receipt) Done() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.done == nil {
+		if r.set {
+			r.done = closedChan
+		} else {
+			r.done = make(chan struct{})
+		}
+	}
+	return r.done
+}
+
+// Err returns the answer: nil while there is none, and nil when the broker has stored the message. The errors are those of
+// a send: [ErrUnroutable], [ErrNacked], [ErrBlocked], [ErrUnknown], [ErrTooLarge], [ErrBacklog], [ErrClosed].
+func (r *Receipt) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+// Wait waits for the answer and returns it. When ctx ends first the error wraps [ErrUnknown] and the context's cause; the
+// send goes on.
+func (r *Receipt) Wait(ctx context.Context) error {
+	select {
+	case <-r.Done():
+		return r.Err()
+	default:
+	}
+	select {
+	case <-r.Done():
+		return r.Err()
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
+	}
+}
+
+// Then calls f with the answer: at once if it is there, else from the goroutine that brings it. f must not block.
+func (r *Receipt) Then(f func(error)) {
+	r.mu.Lock()
+	if !r.set {
+		r.then = append(r.then, f)
+		r.mu.Unlock()
+		return
+	}
+	err := r.err
+	r.mu.Unlock()
+	f(err)
+}
+
+// resolve sets the answer; only the first one counts.
+func (r *Receipt) resolve(err error) bool {
+	r.mu.Lock()
+	if r.set {
+		r.mu.Unlock()
+		return false
+	}
+	r.set, r.err = true, err
+	then := r.then
+	r.then = nil
+	if r.done != nil {
+		close(r.done)
+	}
+	r.mu.Unlock()
+	for _, f := range then {
+		f(err)
+	}
+	return true
+}

@@ -1,0 +1,71 @@
+package async
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+)
+
+func TestReceiptTellsEveryListenerOnce(t *testing.T) {
+	t.Parallel()
+	r := newReceipt("id-1")
+	var heard []error
+	r.Then(func(err error) { heard = append(heard, err) })
+	done := r.Done()
+	want := errors.New("refused")
+	if !r.resolve(want) || r.resolve(nil) {
+		t.Fatal("only the first answer counts")
+	}
+	r.Then(func(err error) { heard = append(heard, err) })
+	<-done
+	<-r.Done()
+	if len(heard) != 2 || heard[0] != want || heard[1] != want || r.Err() != want || r.ID() != "id-1" {
+		t.Fatalf("heard %v, Err %v", heard, r.Err())
+	}
+}
+
+func TestReceiptWaitEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newReceipt("id-1")
+		ctx, cancel := context.WithCancel(t.Context())
+		result := make(chan error)
+		go func() { result <- r.Wait(ctx) }()
+		synctest.Wait()
+		cancel()
+		if err := <-result; !errors.Is(err, ErrUnknown) || !errors.Is(err, context.Canceled) {
+			t.Fatalf("Wait returned %v", err)
+		}
+		r.resolve(nil)
+		if err := r.Wait(ctx); err != nil {
+			t.Fatalf("an answer that is there wins over an ended context, got %v", err)
+		}
+	})
+}
+
+func TestKeyOrderFailsWhatCameAfterAFailure(t *testing.T) {
+	t.Parallel()
+	var k keyOrder
+	a, b, c, other := newReceipt("a"), newReceipt("b"), newReceipt("c"), newReceipt("other")
+	k.add("k", a)
+	k.add("k", b)
+	k.add("k", c)
+	k.add("l", other)
+	k.resolve("k", a, nil)
+	k.resolve("k", b, ErrNacked)
+	k.resolve("k", c, nil)
+	k.resolve("l", other, nil)
+	if a.Err() != nil || other.Err() != nil {
+		t.Errorf("earlier messages and other keys stand: %v, %v", a.Err(), other.Err())
+	}
+	if !errors.Is(b.Err(), ErrNacked) {
+		t.Errorf("the failed one has its own error, got %v", b.Err())
+	}
+	if !errors.Is(c.Err(), ErrUnknown) || !errors.Is(c.Err(), ErrNacked) {
+		t.Errorf("the later one fails as unknown, with the cause, got %v", c.Err())
+	}
+	if len(k.open) != 0 {
+		t.Errorf("%d keys are left", len(k.open))
+	}
+}

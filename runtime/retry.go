@@ -1,0 +1,104 @@
+package async
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"strconv"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+// immediateBudget bounds the immediate tries of one delivery: longer than that is a matter for a delay.
+const immediateBudget = 5 * time.Second
+
+// retry arranges the next attempt, or the dead letter after the last. It returns true for an attempt at once.
+func (x *delivery) retry(verdict error) (again bool) {
+	b := x.feed.b
+	policy := b.route.settings.retry
+	if x.attempt >= policy.maxAttempts {
+		x.deadLetter(reasonAttempts, verdict)
+		return false
+	}
+	var after *retryAfterError
+	explicit := errors.As(verdict, &after)
+	if x.firstFailure.IsZero() {
+		x.firstFailure = time.Now()
+	}
+	b.rt.counters.retried.Add(1)
+	if !explicit && b.mode == modePush && x.immediate < policy.immediate && time.Since(x.firstFailure) < immediateBudget {
+		x.immediate++
+		x.attempt++
+		return true
+	}
+	delay := policy.delay(x.attempt)
+	if explicit {
+		delay = after.delay
+	}
+	b.rt.log.Info("an attempt failed and is tried again", x.logArgs("max_attempts", policy.maxAttempts, "delay", delay, "error", sanitize(verdict.Error()))...)
+	caps := b.route.link.caps
+	switch {
+	case b.sub.Ordered && b.mode == modePush:
+		if !x.wait(delay) {
+			x.feed.giveBack(x)
+			return false
+		}
+		x.attempt++
+		return true
+	case b.sub.Ordered, caps.Target == transport.None:
+		x.hold(delay, func() { x.feed.enqueue(x.next()) })
+		x.decide(nil)
+	case caps.Delay != transport.None:
+		go x.republish(delay)
+	default:
+		x.hold(delay, func() { x.republish(0) })
+		x.decide(nil)
+	}
+	return false
+}
+
+// next is the same delivery for another attempt in this process.
+func (x *delivery) next() *delivery {
+	return &delivery{feed: x.feed, d: x.d, msg: x.msg, life: x.life, attempt: x.attempt + 1, immediate: x.immediate, firstFailure: x.firstFailure}
+}
+
+// republish sends the message to the group's own queue for its next attempt and then, when the broker has it, acks this
+// delivery. In between it may exist twice, never not at all.
+func (x *delivery) republish(delay time.Duration) {
+	b := x.feed.b
+	msg := x.copy()
+	msg.Metadata[transport.MetaAttempt] = strconv.Itoa(x.attempt + 1)
+	p := x.publication()
+	p.Group, p.Delay = b.sub.Group, delay
+	b.rt.sendInternal(b.route.link, p, msg, func(err error) {
+		if err != nil {
+			b.rt.log.Error("a retry could not be stored: the message goes back", x.logArgs("error", err)...)
+			x.requeueLater()
+			return
+		}
+		x.settle(transport.Ack)
+	})
+}
+
+// copy is the message as it came, for a queue of the runtime's own.
+func (x *delivery) copy() *message.Message {
+	msg := message.NewMessage(x.msg.UUID, x.msg.Payload)
+	msg.Metadata = maps.Clone(x.msg.Metadata)
+	if msg.Metadata == nil {
+		msg.Metadata = make(message.Metadata)
+	}
+	now := time.Now()
+	msg.Metadata[transport.MetaSentAt] = formatTime(now)
+	if msg.Metadata[transport.MetaDeadFirstAt] == "" {
+		first := x.firstFailure
+		if first.IsZero() {
+			first = now
+		}
+		msg.Metadata[transport.MetaDeadFirstAt] = formatTime(first)
+	}
+	msg.SetContext(context.Background())
+	return msg
+}

@@ -1,0 +1,143 @@
+package async
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/asyncpb/async/runtime/internal/config"
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+// route is one rpc bound to its transport and settings. Publishers, clients and subscriptions of one rpc share it.
+type route struct {
+	spec     *Spec
+	link     *link
+	topic    string // physical
+	settings settings
+	declared declaration
+	order    *keyOrder // only for rpcs that are ordered by key
+	err      error     // a wrong binding: the error of every call
+}
+
+// route binds spec, once for each runtime.
+func (rt *Runtime) route(spec *Spec) *route {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	if r := rt.routes[spec]; r != nil {
+		return r
+	}
+	r := &route{spec: spec, topic: rt.physical(spec.Topic), settings: rt.settingsOf(spec), declared: newDeclaration()}
+	if spec.Policy.Ordering == OrderingByKey {
+		r.order = new(keyOrder)
+	}
+	r.link, r.err = rt.linkFor(spec, r.settings.transport)
+	if r.err == nil {
+		r.err = r.check()
+	}
+	if r.err != nil {
+		rt.problems = append(rt.problems, opError("bind", spec, r.err))
+	}
+	rt.routes[spec] = r
+	return r
+}
+
+func (rt *Runtime) physical(topic string) string {
+	if rt.namespace == "" {
+		return topic
+	}
+	return rt.namespace + "." + topic
+}
+
+func (rt *Runtime) linkFor(spec *Spec, name string) (*link, error) {
+	if name == config.HTTP {
+		return nil, errors.New(`the binding says "transport: http", which only the Connect bridge can do; name a broker`)
+	}
+	if l := rt.named(name); name != "" && l != nil {
+		return l, nil
+	}
+	return rt.defaultLink, nil
+}
+
+func (r *route) check() error {
+	spec := r.spec
+	if spec.Kind == KindRequest && r.link.caps.Reply == transport.None {
+		return fmt.Errorf("%w: %s has no replies, so it cannot carry requests", ErrUnsupported, r.link.caps.System)
+	}
+	if spec.Policy.Ordering == OrderingByKey && r.link.caps.Order == transport.None {
+		return fmt.Errorf("%w: %s keeps no order, %s is ordered by key", ErrUnsupported, r.link.caps.System, spec.Name())
+	}
+	if longest := transport.DeadName(r.topic, spec.Group); len(longest) > transport.MaxNameBytes {
+		return fmt.Errorf("%w: the physical name %s has %d bytes, the limit is %d; shorten the namespace", ErrTooLarge, longest, len(longest), transport.MaxNameBytes)
+	}
+	return nil
+}
+
+// subscription describes the queue of group for the transport.
+func (r *route) subscription(rt *Runtime, group string) transport.Subscription {
+	s := transport.Subscription{
+		Topic:        r.topic,
+		Group:        group,
+		GroupAliases: r.spec.GroupAliases,
+		Kind:         r.spec.Kind.transport(),
+		Ordered:      r.spec.Policy.Ordering == OrderingByKey,
+		Concurrency:  r.settings.concurrency,
+		DeadTopic:    transport.DeadName(r.topic, group),
+	}
+	if r.settings.deadTopic != "" {
+		s.DeadTopic = rt.physical(r.settings.deadTopic)
+	}
+	for _, alias := range r.spec.Aliases {
+		s.Aliases = append(s.Aliases, rt.physical(alias))
+	}
+	return s
+}
+
+// ensureQueue makes the queue of a command before the first send, so that commands wait for their first consumer.
+func (r *route) ensureQueue(ctx context.Context, rt *Runtime) error {
+	if r.spec.Kind != KindCommand || r.link.declarer == nil {
+		return nil
+	}
+	if declare := r.link.declare; declare != "" && declare != transport.DeclareCreate {
+		return nil
+	}
+	return r.declared.do(ctx, func() error {
+		return r.link.declarer.Declare(ctx, r.subscription(rt, r.spec.Group))
+	})
+}
+
+// declaration runs a function until it has succeeded once, one caller at a time.
+type declaration struct {
+	turn chan struct{}
+	done chan struct{}
+}
+
+func newDeclaration() declaration {
+	return declaration{turn: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
+func (d *declaration) do(ctx context.Context, f func() error) error {
+	select {
+	case <-d.done:
+		return nil
+	default:
+	}
+	select {
+	case d.turn <- struct{}{}:
+		defer func() { <-d.turn }()
+	case <-d.done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case <-d.done:
+		return nil
+	default:
+	}
+	if err := f(); err != nil {
+		return err
+	}
+	close(d.done)
+	return nil
+}

@@ -1,0 +1,63 @@
+package async
+
+import (
+	"errors"
+	"time"
+)
+
+// A handler's return value is its verdict on the message. nil means handled; any error means: try again later, up to
+// max_attempts, then dead letter. Reject, RetryAfter and Drop say something else. Verdicts may be wrapped; the outermost
+// counts. For a request any error is the reply, and the verdicts below are errors like any other.
+
+type rejectError struct{ err error }
+
+func (e *rejectError) Error() string { return "rejected: " + e.err.Error() }
+func (e *rejectError) Unwrap() error { return e.err }
+
+type retryAfterError struct {
+	err   error
+	delay time.Duration
+}
+
+func (e *retryAfterError) Error() string {
+	return "retry after " + e.delay.String() + ": " + e.err.Error()
+}
+func (e *retryAfterError) Unwrap() error { return e.err }
+
+type dropError struct{ reason string }
+
+func (e *dropError) Error() string { return "dropped: " + e.reason }
+
+// Reject returns the verdict "dead letter now": trying again would not help. err is the reason; at most 256 bytes of its
+// text are kept beside the message.
+func Reject(err error) error {
+	if err == nil {
+		err = errors.New("no reason given")
+	}
+	return &rejectError{err: err}
+}
+
+// RetryAfter returns the verdict "try again, but not before d". It counts as an attempt. A negative d is 0.
+func RetryAfter(d time.Duration, err error) error {
+	if err == nil {
+		err = errors.New("no reason given")
+	}
+	return &retryAfterError{err: err, delay: max(d, 0)}
+}
+
+// Drop returns the verdict "forget this message": it is acknowledged, counted and logged with the reason.
+func Drop(reason string) error { return &dropError{reason: reason} }
+
+type unimplementedError struct{ rpc string }
+
+func (e *unimplementedError) Error() string { return e.rpc + ": " + ErrUnimplemented.Error() }
+func (*unimplementedError) Unwrap() error   { return ErrUnimplemented }
+
+// Unimplemented is what the methods of a generated Unimplemented…Handler return: for a request the reply
+// [CodeUnimplemented], for an event or command [ErrUnimplemented].
+func Unimplemented(spec *Spec) error {
+	if spec.Kind == KindRequest {
+		return NewError(CodeUnimplemented, "%s is not implemented", spec.Name())
+	}
+	return &unimplementedError{rpc: spec.Name()}
+}
