@@ -1,0 +1,114 @@
+package memorytransport
+
+import (
+	"bytes"
+	"container/heap"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// content is what was sent. It is shared by the queues that hold it and never changes.
+type content struct {
+	uuid    string
+	payload []byte
+	// pairs is the metadata, name and value in turn: cheaper to keep and to copy than a map.
+	pairs   []string
+	expires time.Time
+}
+
+func contentOf(msg *message.Message, expires time.Time) content {
+	c := content{uuid: msg.UUID, payload: bytes.Clone(msg.Payload), expires: expires}
+	if len(msg.Metadata) > 0 {
+		c.pairs = make([]string, 0, 2*len(msg.Metadata))
+		for name, value := range msg.Metadata {
+			c.pairs = append(c.pairs, name, value)
+		}
+	}
+	return c
+}
+
+// message makes a new message for one receiver.
+func (c *content) message() *message.Message {
+	msg := message.NewMessage(c.uuid, c.payload)
+	for i := 0; i < len(c.pairs); i += 2 {
+		msg.Metadata[c.pairs[i]] = c.pairs[i+1]
+	}
+	return msg
+}
+
+// expired reports whether the message has lost its value. It asks for the time only if that matters.
+func (c *content) expired() bool { return !c.expires.IsZero() && !time.Now().Before(c.expires) }
+
+// state says where an item is.
+type state uint8
+
+const (
+	ready    state = iota // in the queue
+	returned              // in the queue, put back
+	delayed               // waiting for its time
+	taken                 // with a consumer
+	gone                  // expired
+)
+
+// item is one message in one queue.
+type item struct {
+	content
+	queue        *queue
+	seq          uint64
+	redeliveries int
+	state        state
+	// at is when the schedule acts on the item; place is its index there, -1 when it is not in it.
+	at    time.Time
+	place int
+}
+
+// bySeq is a heap of items that were put back, the oldest first.
+type bySeq []*item
+
+func (h bySeq) Len() int           { return len(h) }
+func (h bySeq) Less(i, j int) bool { return h[i].seq < h[j].seq }
+func (h bySeq) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *bySeq) Push(x any)        { *h = append(*h, x.(*item)) } //nolint:forcetypeassert // only items are pushed
+func (h *bySeq) Pop() any          { return popLast((*[]*item)(h)) }
+
+// schedule is a heap of items by the time when something happens to them: a delay ends, a message expires.
+type schedule []*item
+
+func (h schedule) Len() int           { return len(h) }
+func (h schedule) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
+func (h schedule) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].place, h[j].place = i, j
+}
+
+func (h *schedule) Push(x any) {
+	it := x.(*item) //nolint:forcetypeassert // only items are pushed
+	it.place = len(*h)
+	*h = append(*h, it)
+}
+
+func (h *schedule) Pop() any {
+	it := popLast((*[]*item)(h))
+	it.place = -1
+	return it
+}
+
+func (h *schedule) add(it *item, at time.Time) {
+	it.at = at
+	heap.Push(h, it)
+}
+
+func (h *schedule) remove(it *item) {
+	if it.place >= 0 {
+		heap.Remove(h, it.place)
+	}
+}
+
+func popLast(items *[]*item) *item {
+	last := len(*items) - 1
+	it := (*items)[last]
+	(*items)[last] = nil
+	*items = (*items)[:last]
+	return it
+}

@@ -1,0 +1,150 @@
+package memorytransport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+// Send stores msg in every queue that it is for, and calls done before it returns.
+func (t *Transport) Send(ctx context.Context, p transport.Publication, msg *message.Message, done func(error)) error {
+	if p.Topic == "" {
+		return errors.New("send: the topic is empty; name the topic or queue to send to")
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("send to %q: %w", p.Topic, context.Cause(ctx))
+	}
+	b := t.broker
+	sent := contentOf(msg, p.Expires)
+	var one [1]*queue
+	b.mu.Lock()
+	queues, err := t.admit(ctx, p, one[:0])
+	if err != nil {
+		b.mu.Unlock()
+		return err
+	}
+	var space [4]*consumption
+	runs := space[:0]
+	for _, q := range queues {
+		runs = b.store(q, sent, p.Delay, runs)
+	}
+	b.arm()
+	b.mu.Unlock()
+	if len(queues) == 0 && p.Mandatory {
+		done(fmt.Errorf("send to %q: %w", p.Topic, transport.ErrUnroutable))
+		return nil
+	}
+	done(nil)
+	runAll(runs)
+	return nil
+}
+
+// route lists the queues for p; space is for the one of a direct send.
+func (b *Broker) route(p transport.Publication, space []*queue) []*queue {
+	var q *queue
+	switch {
+	case p.Direct:
+		q = b.queues[p.Topic]
+	case p.Group != "":
+		q = b.queues[transport.QueueName(p.Topic, p.Group)]
+	default:
+		return b.bindings[p.Topic]
+	}
+	if q == nil {
+		return nil
+	}
+	return append(space, q)
+}
+
+// store puts a message into one queue.
+func (b *Broker) store(q *queue, sent content, delay time.Duration, runs []*consumption) []*consumption {
+	it := &item{content: sent, queue: q, place: -1}
+	if delay > 0 {
+		it.state = delayed
+		q.delayed++
+		at := time.Now().Add(delay)
+		if !sent.expires.IsZero() && sent.expires.Before(at) {
+			at = sent.expires
+		}
+		b.schedule.add(it, at)
+		return runs
+	}
+	q.push(it)
+	return q.wake(runs)
+}
+
+// admit returns the queues for p when all of them have room. It is called and returns with the lock held.
+func (t *Transport) admit(ctx context.Context, p transport.Publication, space []*queue) ([]*queue, error) {
+	var offered *queue
+	for {
+		if t.closed {
+			return nil, fmt.Errorf("send to %q: the transport is %w", p.Topic, transport.ErrClosed)
+		}
+		queues := t.broker.route(p, space)
+		i := slices.IndexFunc(queues, (*queue).full)
+		if i < 0 {
+			return queues, nil
+		}
+		again := queues[i] == offered
+		if offered != nil && !again {
+			// The room that was offered there is of no use before there is room here; the next send may have it.
+			offered.room()
+		}
+		offered = queues[i]
+		if err := t.await(ctx, p, offered, again); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// await waits for room in q, without the lock: in front of all others when the room that was offered before went to
+// somebody else.
+func (t *Transport) await(ctx context.Context, p transport.Publication, q *queue, again bool) error {
+	b := t.broker
+	full := func() string {
+		return fmt.Sprintf("send to %q: queue %q holds %d messages, as many as it takes", p.Topic, q.name, b.capacity)
+	}
+	if p.NoWait {
+		return fmt.Errorf("%s: %w", full(), transport.ErrBacklog)
+	}
+	room := make(chan struct{})
+	if again {
+		q.senders = slices.Insert(q.senders, 0, room)
+	} else {
+		q.senders = append(q.senders, room)
+	}
+	b.mu.Unlock()
+	var late <-chan time.Time
+	if !p.Deadline.IsZero() {
+		timer := time.NewTimer(time.Until(p.Deadline))
+		defer timer.Stop()
+		late = timer.C
+	}
+	var err error
+	select {
+	case <-room:
+	case <-late:
+		err = fmt.Errorf("%s, until the deadline: %w", full(), transport.ErrBlocked)
+	case <-ctx.Done():
+		err = fmt.Errorf("%s: %w: %w", full(), transport.ErrBlocked, context.Cause(ctx))
+	case <-t.closing:
+		err = fmt.Errorf("send to %q: the transport is %w", p.Topic, transport.ErrClosed)
+	}
+	b.mu.Lock()
+	if err == nil {
+		return nil
+	}
+	if i := slices.Index(q.senders, room); i >= 0 {
+		q.senders = slices.Delete(q.senders, i, i+1)
+	} else {
+		// Room was offered at the same moment.
+		q.room()
+	}
+	return err
+}
