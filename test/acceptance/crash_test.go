@@ -44,6 +44,7 @@ func handled(t *testing.T, kind string, processes ...*process) map[string]int {
 	return counts
 }
 
+// ofKind picks the ids of events, or of commands.
 func ofKind(ids []string, kind string) []string {
 	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !strings.HasPrefix(id, kind) })
 }
@@ -132,7 +133,8 @@ func TestTwoApplicationsWithTwoProcessesEachLoseNothing(t *testing.T) {
 	isCalm := func(id string) bool { return strings.Contains(id, "-calm") }
 	for _, a := range f.audiences() {
 		counts := handled(t, a.kind, a.processes...)
-		if lost := missing(ofKind(append(calmIDs, stored...), a.kind), counts); len(lost) > 0 {
+		lost := missing(ofKind(append(calmIDs, stored...), a.kind), counts)
+		if len(lost) > 0 {
 			t.Errorf("%s: %d were stored and never handled: %v", a.name, len(lost), lost)
 		}
 		duplicates := 0
@@ -145,7 +147,7 @@ func TestTwoApplicationsWithTwoProcessesEachLoseNothing(t *testing.T) {
 				t.Errorf("%s: %s was handled %d times while nothing was wrong", a.name, id, n)
 			}
 		}
-		t.Logf("%s: %d handled, %d duplicates, 0 lost", a.name, len(counts), duplicates)
+		t.Logf("%s: %d handled, %d duplicates, %d lost", a.name, len(counts), duplicates, len(lost))
 	}
 	t.Logf("rough: %d stored (%d by the killed publisher) in %s", len(stored), len(victim.entries(t, entryStored)), time.Since(began).Round(time.Millisecond))
 }
