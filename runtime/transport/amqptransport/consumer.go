@@ -55,7 +55,7 @@ func (t *Transport) Consume(ctx context.Context, s transport.Subscription, recei
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
-	if err := t.remember(s); err != nil {
+	if err := t.topology.put(t.queueOf(s), s); err != nil {
 		return nil, err
 	}
 	c := &consumption{
@@ -94,7 +94,7 @@ func (t *Transport) Consume(ctx context.Context, s transport.Subscription, recei
 		if err != nil {
 			_ = c.Close(ctx)
 			if !unreachable(err) {
-				t.unremember(s)
+				t.topology.remove(t.queueOf(s))
 			}
 			return nil, err
 		}
@@ -263,7 +263,12 @@ func (f *feed) consume(ctx context.Context) (consumed bool, err error) {
 	p.work.Go(p.write)
 	stopped := f.pump(p, deliveries)
 	if stopped {
-		p.cancelConsumer(f.tag(), deliveries)
+		// The end of its consumer makes the broker hand the next messages of an ordered group to the next one at
+		// once, ahead of those that are still out here. So that consumer ends together with the channel, which
+		// gives back everything in order.
+		if !f.c.s.Ordered {
+			p.cancelConsumer(f.tag(), deliveries)
+		}
 		f.isQuiet()
 		select {
 		case <-f.c.closing:

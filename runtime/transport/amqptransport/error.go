@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"regexp"
 	"strings"
 
@@ -85,5 +87,8 @@ func unreachable(err error) bool {
 	if errors.As(err, &broker) {
 		return !broker.Server || broker.Code == amqp.ConnectionForced || broker.Code == amqp.InternalError
 	}
-	return errors.Is(err, errSessionLost) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	// A write that failed comes back as the socket's own error.
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, errSessionLost) || errors.Is(err, context.Canceled)
 }

@@ -21,7 +21,8 @@ type send struct {
 	topic      string // physical topic whose exchange must exist; empty on the default exchange
 	exchange   string
 	key        string
-	mandatory  bool
+	mandatory  bool // the caller wants to know that nobody takes it
+	returnable bool // the broker is asked to give it back when no queue takes it
 	publishing amqp.Publishing
 	life       context.Context
 	deadline   time.Time
@@ -104,6 +105,8 @@ func (t *Transport) route(s *send, p transport.Publication) error {
 			s.topic = p.Topic
 		}
 	}
+	// Without a route to a queue that this process has declared, the binding is gone and can be made again.
+	s.returnable = s.mandatory || t.topology.knows(s.topic)
 	if len(s.key) > maxShortText || len(s.exchange) > maxShortText {
 		return tooLong("the exchange or routing key", max(len(s.key), len(s.exchange)))
 	}

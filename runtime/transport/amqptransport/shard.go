@@ -145,7 +145,7 @@ func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.
 		if !sh.take(s) {
 			continue
 		}
-		confirm, err := channel.PublishWithDeferredConfirm(s.exchange, s.key, s.mandatory, false, s.publishing)
+		confirm, err := channel.PublishWithDeferredConfirm(s.exchange, s.key, s.returnable, false, s.publishing)
 		if err != nil {
 			sh.unwritten(s, err)
 			return why(<-closed)
@@ -261,10 +261,16 @@ func (sh *shard) settle(s *send) []answer {
 	switch {
 	case !acked:
 		return sh.finish(s, transport.ErrNacked)
-	case s.returned != "":
-		return sh.finish(s, sh.unroutable(s))
-	default:
+	case s.returned == "":
 		return sh.finish(s, nil)
+	case !s.answered && sh.t.topology.knows(s.topic) && sh.repairable(s):
+		sh.t.forget(s.exchange)
+		s.returned, s.confirm = "", nil
+		sh.outbox.prepend([]*send{s})
+		sh.signal()
+		return nil
+	default:
+		return sh.finish(s, sh.unroutable(s))
 	}
 }
 
@@ -289,7 +295,7 @@ func (sh *shard) attribute() {
 
 func (sh *shard) sender(r *amqp.Return) *send {
 	fits := func(s *send) bool {
-		return s != nil && s.mandatory && s.returned == "" && s.publishing.MessageId == r.MessageId &&
+		return s != nil && s.returnable && s.returned == "" && s.publishing.MessageId == r.MessageId &&
 			s.key == r.RoutingKey && s.exchange == r.Exchange
 	}
 	for _, s := range sh.inflight.items() {
@@ -342,13 +348,16 @@ func (sh *shard) lose(cause error, refused bool) {
 	deliver(answers)
 }
 
-// repairable reports whether the missing exchange of s, which somebody has deleted, is declared once more.
+// repairable reports whether the exchange of s, or a binding, which somebody has deleted, is declared once more.
 func (sh *shard) repairable(s *send) bool {
 	s.repairs++
 	return s.topic != "" && sh.t.settings.declare == transport.DeclareCreate && s.repairs <= maxRepairs
 }
 
 func (sh *shard) unroutable(s *send) error {
+	if !s.mandatory {
+		return nil
+	}
 	return fmt.Errorf("%w: exchange %q, routing key %q: %s", transport.ErrUnroutable, s.exchange, s.key, s.returned)
 }
 

@@ -28,8 +28,67 @@ var errSessionLost = errors.New("the connection was lost")
 
 // topology remembers what was declared, to declare it again.
 type topology struct {
-	mu       sync.Mutex
+	mu       sync.RWMutex
 	declared map[string]transport.Subscription // by queue
+	topics   map[string]int                    // how many of them take part in a topic
+}
+
+// knows reports whether a queue of topic was declared here.
+func (y *topology) knows(topic string) bool {
+	y.mu.RLock()
+	defer y.mu.RUnlock()
+	return y.topics[topic] > 0
+}
+
+// put keeps s, unless the queue serves another group: the two would share messages that both should get.
+func (y *topology) put(queue string, s transport.Subscription) error {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	old, there := y.declared[queue]
+	if there && (old.Topic != s.Topic || old.Group != s.Group) {
+		return fmt.Errorf("%w: queue %q would serve group %q of %q and group %q of %q; let Queue.GenerateName tell them apart",
+			transport.ErrTopology, queue, old.Group, old.Topic, s.Group, s.Topic)
+	}
+	if y.declared == nil {
+		y.declared, y.topics = make(map[string]transport.Subscription), make(map[string]int)
+	}
+	if there {
+		y.count(old, -1)
+	}
+	y.declared[queue] = s
+	y.count(s, 1)
+	return nil
+}
+
+func (y *topology) remove(queue string) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if s, there := y.declared[queue]; there {
+		delete(y.declared, queue)
+		y.count(s, -1)
+	}
+}
+
+func (y *topology) count(s transport.Subscription, n int) {
+	if s.Kind == transport.KindReply {
+		return
+	}
+	for _, topic := range topics(s) {
+		y.topics[topic] += n
+	}
+}
+
+// of lists what was declared for topic.
+func (y *topology) of(topic string) []transport.Subscription {
+	y.mu.RLock()
+	defer y.mu.RUnlock()
+	var subscriptions []transport.Subscription
+	for _, queue := range slices.Sorted(maps.Keys(y.declared)) {
+		if s := y.declared[queue]; s.Kind != transport.KindReply && slices.Contains(topics(s), topic) {
+			subscriptions = append(subscriptions, s)
+		}
+	}
+	return subscriptions
 }
 
 // Declare implements [transport.Declarer]. It uses the consuming connection, which the broker never blocks. Each call
@@ -41,12 +100,12 @@ func (t *Transport) Declare(ctx context.Context, s transport.Subscription) error
 	if t.closing.Load() {
 		return transport.ErrClosed
 	}
-	if err := t.remember(s); err != nil {
+	if err := t.topology.put(t.queueOf(s), s); err != nil {
 		return err
 	}
 	err := t.persist(ctx, func(ses *session) error { return t.build(ctx, ses, s) })
 	if err != nil && !unreachable(err) {
-		t.unremember(s)
+		t.topology.remove(t.queueOf(s))
 	}
 	return err
 }
@@ -78,28 +137,6 @@ func (t *Transport) bound(ctx context.Context) (context.Context, context.CancelF
 	return ctx, func() { stop(); cancel(nil) }
 }
 
-// remember keeps s for the next connection. Two groups on one queue would share messages that both should get.
-func (t *Transport) remember(s transport.Subscription) error {
-	queue := t.queueOf(s)
-	t.topology.mu.Lock()
-	defer t.topology.mu.Unlock()
-	if other, taken := t.topology.declared[queue]; taken && (other.Topic != s.Topic || other.Group != s.Group) {
-		return fmt.Errorf("%w: queue %q would serve group %q of %q and group %q of %q; let Queue.GenerateName tell them apart",
-			transport.ErrTopology, queue, other.Group, other.Topic, s.Group, s.Topic)
-	}
-	if t.topology.declared == nil {
-		t.topology.declared = make(map[string]transport.Subscription)
-	}
-	t.topology.declared[queue] = s
-	return nil
-}
-
-func (t *Transport) unremember(s transport.Subscription) {
-	t.topology.mu.Lock()
-	defer t.topology.mu.Unlock()
-	delete(t.topology.declared, t.queueOf(s))
-}
-
 // ensure makes the exchange of topic exist before the first message of a publishing connection goes there, and with
 // it the queues of that topic that this process knows of. It waits for the consuming connection as long as ses lives.
 func (t *Transport) ensure(ses *session, topic string) error {
@@ -123,7 +160,7 @@ func (t *Transport) ensure(ses *session, topic string) error {
 		if err := t.onChannel(ctx, via, func(ch *amqp.Channel) error { return t.buildExchange(ch, topic) }); err != nil {
 			return err
 		}
-		for _, s := range t.known(topic) {
+		for _, s := range t.topology.of(topic) {
 			if err := t.build(ctx, via, s); err != nil {
 				return err
 			}
@@ -148,20 +185,6 @@ func (t *Transport) forget(exchange string) {
 	if ses := t.publish.current; ses != nil {
 		ses.ensured.Delete(exchange)
 	}
-}
-
-// known lists what was declared for topic.
-func (t *Transport) known(topic string) []transport.Subscription {
-	t.topology.mu.Lock()
-	defer t.topology.mu.Unlock()
-	var subscriptions []transport.Subscription
-	for _, queue := range slices.Sorted(maps.Keys(t.topology.declared)) {
-		s := t.topology.declared[queue]
-		if s.Kind != transport.KindReply && (s.Topic == topic || slices.Contains(s.Aliases, topic)) {
-			subscriptions = append(subscriptions, s)
-		}
-	}
-	return subscriptions
 }
 
 // onChannel calls f with a channel of its own.
