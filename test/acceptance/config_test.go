@@ -80,7 +80,7 @@ func TestARefusedPasswordIsNotInTheError(t *testing.T) {
 	}
 }
 
-// problems are the first words of an error's lines that stand for places in async.yaml: "12:3".
+// places is what an error says of each place in file, by "line:column".
 func places(err error, file string) map[string]string {
 	found := make(map[string]string)
 	if err == nil {
@@ -97,34 +97,50 @@ func places(err error, file string) map[string]string {
 
 func TestOpenListsEveryMistakeOfTheConfigurationWithItsPlace(t *testing.T) {
 	t.Parallel()
-	path := writeFile(t, "async.yaml", `version: 1
+	for name, test := range map[string]struct {
+		text string
+		want map[string]string
+	}{
+		"what the file says and what this binary lacks": {
+			text: `version: 1
 app: billing
 transport: memory://
-require: durable
 bindings:
   acme.orders.v1.Orders/Quota: {timeout: 2s}
   acme.orders.v1.Orders: {concurrency: none}
   acme.orders.v1.OrderPlaced: {concurrency: 3}
   acme.unknown.v1.Elsewhere/Anything: {concurrency: 3}
-`)
-	rt, err := async.Open(bounded(t), async.WithConfigFile(path))
-	if err == nil {
-		_ = rt.Close()
-		t.Fatal("a wrong configuration was opened")
-	}
-	got := places(err, filepath.Base(path))
-	for place, want := range map[string]string{
-		"4:10": "durable",
-		"6:3":  "no rpc Quota",
-		"7:40": "integer",
-		"8:3":  "no service",
+`,
+			want: map[string]string{"5:3": "no rpc Quota", "6:40": "whole number", "7:3": "no service"},
+		},
+		"what this binary and what the transport lacks": {
+			text: `version: 1
+transport: memory://
+require: durable
+bindings:
+  acme.orders.v1.Orders/Quota: {timeout: 2s}
+`,
+			want: map[string]string{"3:10": "durable", "5:3": "no rpc Quota"},
+		},
 	} {
-		if !strings.Contains(got[place], want) {
-			t.Errorf("nothing is said about %s of line %s", want, place)
-		}
-	}
-	if len(got) != 4 {
-		t.Errorf("%d places are named, want 4:\n%v", len(got), err)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := writeFile(t, "async.yaml", test.text)
+			rt, err := async.Open(bounded(t), async.WithConfigFile(path))
+			if err == nil {
+				_ = rt.Close()
+				t.Fatal("a wrong configuration was opened")
+			}
+			got := places(err, filepath.Base(path))
+			for place, want := range test.want {
+				if !strings.Contains(got[place], want) {
+					t.Errorf("nothing is said about %q at %s", want, place)
+				}
+			}
+			if len(got) != len(test.want) {
+				t.Errorf("%d places are named, want %d:\n%v", len(got), len(test.want), err)
+			}
+		})
 	}
 }
 
@@ -145,8 +161,8 @@ bindings:
 			t.Errorf("%s: %v, want ErrUnsupported", what, err)
 			return
 		}
-		if text := places(err, filepath.Base(path))["7:38"]; !strings.Contains(text, "ordered by key") {
-			t.Errorf("%s: the error does not name the place 7:38: %v", what, err)
+		if text := places(err, filepath.Base(path))["7:49"]; !strings.Contains(text, "ordered by key") {
+			t.Errorf("%s: the error does not name the place 7:49: %v", what, err)
 		}
 	}
 	check("send", ordersv1async.NewOrderEventsPublisher(rt).Moved(bounded(t), &ordersv1.OrderMoved{Order: 1}))
