@@ -193,6 +193,7 @@ func WithGroup(name string) SubscribeOption {
 }
 
 // WithBroadcast gives this process a private, temporary group: every process gets every event, from its start to its end.
+// Its dead letters are dropped, counted and logged, unless dead_letter.topic names a queue for them.
 func WithBroadcast() SubscribeOption {
 	return subscribeFunc(func(o *subscribeOptions) { o.broadcast = true })
 }

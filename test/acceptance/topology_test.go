@@ -2,7 +2,10 @@ package acceptance_test
 
 import (
 	"context"
+	"errors"
 	"testing"
+
+	amqp "github.com/rabbitmq/amqp091-go"
 
 	ordersv1 "github.com/asyncpb/async/internal/gen/acme/orders/v1"
 	ordersv1async "github.com/asyncpb/async/internal/gen/acme/orders/v1/ordersv1async"
@@ -95,10 +98,12 @@ func TestABroadcastQueueIsAsTheWireDocumentSays(t *testing.T) {
 	t.Parallel()
 	r := newRealm(t)
 	got := make(chan received, 2)
-	for range cap(got) {
+	var runtimes [2]*async.Runtime
+	for i := range runtimes {
 		rt := r.open(t)
+		runtimes[i] = rt
 		err := ordersv1async.NewOrderEventsSubscriber(rt, async.WithBroadcast()).OnPlaced(func(ctx context.Context, e *ordersv1.OrderPlaced) error {
-			return receive(ctx, e, got)
+			return errors.Join(receive(ctx, e, got), async.Reject(errors.New("no")))
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -114,6 +119,9 @@ func TestABroadcastQueueIsAsTheWireDocumentSays(t *testing.T) {
 	if first.info.Group == second.info.Group {
 		t.Fatalf("both processes are in the group %s", first.info.Group)
 	}
+	for _, rt := range runtimes {
+		eventually(t, "the rejected event is dropped", func() bool { return rt.Stats().Dropped == 1 })
+	}
 	for _, group := range []string{first.info.Group, second.info.Group} {
 		queue, err := s.DeclareBroadcast(topic, group)
 		if err != nil {
@@ -124,5 +132,10 @@ func TestABroadcastQueueIsAsTheWireDocumentSays(t *testing.T) {
 				t.Errorf("delete queue %s: %v", queue, err)
 			}
 		})
+		var refused *amqp.Error
+		_, err = dial(t).QueueDeclarePassive(queue+"--dead", true, false, false, false, nil)
+		if !errors.As(err, &refused) || refused.Code != amqp.NotFound {
+			t.Errorf("a queue of dead letters stays behind the process: %v", err)
+		}
 	}
 }
