@@ -18,7 +18,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func brokerURL() string {
 	if url := os.Getenv("ASYNC_TEST_AMQP_URL"); url != "" {

@@ -2,6 +2,7 @@ package acceptance_test
 
 import (
 	"context"
+	"errors"
 	"go/parser"
 	"go/token"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	amqp "github.com/rabbitmq/amqp091-go"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
@@ -81,13 +83,23 @@ func TestTheStrangerKnowsNothingOfOurRuntime(t *testing.T) {
 
 func TestAStrangersEventReachesAGeneratedSubscriber(t *testing.T) {
 	t.Parallel()
-	for name, send := range map[string]func(*stranger.Stranger) func(context.Context, string, string, proto.Message) error{
-		"with all metadata": func(s *stranger.Stranger) func(context.Context, string, string, proto.Message) error {
-			return s.Publish
-		},
-		"with native properties and alone": func(s *stranger.Stranger) func(context.Context, string, string, proto.Message) error {
-			return s.PublishBare
-		},
+	event := &ordersv1.OrderPlaced{OrderId: "o-1", Cents: 1250}
+	for name, test := range map[string]struct {
+		send    func(ctx context.Context, s *stranger.Stranger, topic string) error
+		attempt int
+	}{
+		"with all metadata": {func(ctx context.Context, s *stranger.Stranger, topic string) error {
+			return s.Publish(ctx, topic, "event-1", event)
+		}, 1},
+		"with native properties alone": {func(ctx context.Context, s *stranger.Stranger, topic string) error {
+			return s.PublishBare(ctx, topic, "event-1", event)
+		}, 1},
+		"as JSON": {func(ctx context.Context, s *stranger.Stranger, topic string) error {
+			return s.PublishJSON(ctx, topic, "event-1", event)
+		}, 1},
+		"as a retry": {func(ctx context.Context, s *stranger.Stranger, topic string) error {
+			return s.PublishAgain(ctx, topic, "event-1", 3, event)
+		}, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -100,13 +112,12 @@ func TestAStrangersEventReachesAGeneratedSubscriber(t *testing.T) {
 				t.Fatal(err)
 			}
 			start(t, rt)
-			event := &ordersv1.OrderPlaced{OrderId: "o-1", Cents: 1250}
-			if err := send(r.stranger(t))(bounded(t), r.topic(ordersv1async.OrderEventsPlacedTopic), "event-1", event); err != nil {
+			if err := test.send(bounded(t), r.stranger(t), r.topic(ordersv1async.OrderEventsPlacedTopic)); err != nil {
 				t.Fatal(err)
 			}
 			in := await(t, got, "the event")
 			equal(t, "the event", in.msg, event)
-			if in.info.ID != "event-1" || in.info.Type != "acme.orders.v1.OrderPlaced" || in.info.Attempt != 1 || in.info.Group != "billing" {
+			if in.info.ID != "event-1" || in.info.Type != "acme.orders.v1.OrderPlaced" || in.info.Attempt != test.attempt || in.info.Group != "billing" {
 				t.Errorf("the info is %+v", in.info)
 			}
 		})
@@ -248,6 +259,41 @@ func TestAStrangerCallsAGeneratedHandler(t *testing.T) {
 		t.Errorf("the error reply is not what docs/wire.md says: %v", err)
 	}
 	equal(t, "the status", failure, &statuspb.Status{Code: 5, Message: "no such sku"})
+
+	d, err = s.CallAs(bounded(t), r.topic(ordersv1async.OrdersQuoteTopic), replies, "call-3", "acme.orders.v1.QuoteRequest", []byte{0xff})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status := stranger.Header(d, "async-status"); status != "3" {
+		t.Errorf("async-status of bytes that are no request is %q, want 3", status)
+	}
+	eventually(t, "the bytes that are no request are a dead letter", func() bool {
+		dead, _ := r.inspect(t, r.queue(ordersv1async.OrdersQuoteTopic, "orders")+"--dead")
+		return dead == 1
+	})
+}
+
+func TestAGeneratedPublisherSpeaksJSONToAStranger(t *testing.T) {
+	t.Parallel()
+	r := newRealm(t)
+	path := writeFile(t, "async.yaml", "version: 1\nbindings:\n  acme.orders.v1.Orders/Ship: {codec: protojson}\n")
+	command := &ordersv1.ShipRequest{OrderId: "o-5", RequestId: "r-5"}
+	if err := ordersv1async.NewOrdersPublisher(r.open(t, async.WithConfigFile(path))).Ship(bounded(t), command); err != nil {
+		t.Fatal(err)
+	}
+	deliveries, err := r.stranger(t).Consume(r.queue(ordersv1async.OrdersShipTopic, "orders"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := await(t, deliveries, "the command")
+	if d.ContentType != "application/json" || stranger.Header(&d, "ce-datacontenttype") != "application/json" {
+		t.Errorf("the content type is %q, want application/json", d.ContentType)
+	}
+	got := new(ordersv1.ShipRequest)
+	if err := errors.Join(protojson.Unmarshal(d.Body, got), d.Ack(false)); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "the command", got, command)
 }
 
 func TestAGeneratedClientCallsAStranger(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -39,23 +40,55 @@ func (s *Stranger) PublishAs(ctx context.Context, topic, id, messageType string,
 	return s.confirm(ctx, topic, messageType, s.envelope(id, messageType, payload))
 }
 
+// PublishJSON sends an event or a command as JSON; see section 2.
+func (s *Stranger) PublishJSON(ctx context.Context, topic, id string, msg proto.Message) error {
+	payload, err := protojson.Marshal(msg)
+	if err != nil {
+		return fmt.Errorf("stranger: encode: %w", err)
+	}
+	p := s.envelope(id, fullName(msg), payload)
+	p.ContentType = "application/json"
+	p.Headers["ce-datacontenttype"] = "application/json"
+	return s.confirm(ctx, topic, p.Type, p)
+}
+
+// PublishAgain sends a message as a retry: async-attempt says which handler call the next one is.
+func (s *Stranger) PublishAgain(ctx context.Context, topic, id string, attempt int, msg proto.Message) error {
+	p, err := s.message(id, fullName(msg), msg)
+	if err != nil {
+		return err
+	}
+	p.Headers["async-attempt"] = strconv.Itoa(attempt)
+	return s.confirm(ctx, topic, p.Type, p)
+}
+
 // Call sends a request and waits for its reply on a queue of the stranger's own: section 4.
 func (s *Stranger) Call(ctx context.Context, topic, replies, id string, req proto.Message) (*amqp.Delivery, error) {
 	p, err := s.message(id, fullName(req), req)
 	if err != nil {
 		return nil, err
 	}
+	return s.call(ctx, topic, replies, p)
+}
+
+// CallAs is Call with bytes under a type that need not be theirs.
+func (s *Stranger) CallAs(ctx context.Context, topic, replies, id, messageType string, payload []byte) (*amqp.Delivery, error) {
+	return s.call(ctx, topic, replies, s.envelope(id, messageType, payload))
+}
+
+func (s *Stranger) call(ctx context.Context, topic, replies string, p amqp.Publishing) (*amqp.Delivery, error) {
 	deadline := time.Now().Add(30 * time.Second)
 	p.Headers["async-deadline"] = strconv.FormatInt(deadline.UnixNano(), 10)
-	p.ReplyTo, p.CorrelationId = replies, "call-"+id
+	p.ReplyTo, p.CorrelationId = replies, "call-"+p.MessageId
 	if err := s.DeclareReplies(replies); err != nil {
 		return nil, err
 	}
-	deliveries, err := s.channel.ConsumeWithContext(ctx, replies, "replies-"+id, false, false, false, false, nil)
+	tag := "replies-" + p.MessageId
+	deliveries, err := s.channel.ConsumeWithContext(ctx, replies, tag, false, false, false, false, nil)
 	if err != nil {
 		return nil, fmt.Errorf("stranger: consume %q: %w", replies, err)
 	}
-	defer func() { _ = s.channel.Cancel("replies-"+id, false) }()
+	defer func() { _ = s.channel.Cancel(tag, false) }()
 	if err := s.confirm(ctx, topic, p.Type, p); err != nil {
 		return nil, err
 	}
