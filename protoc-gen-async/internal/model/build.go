@@ -152,12 +152,12 @@ func (b *builder) service(file *protogen.File, service *protogen.Service, specs 
 	name := service.GoName
 	marked := service.Desc.Options().(*descriptorpb.ServiceOptions).GetDeprecated() ||
 		file.Proto.GetOptions().GetDeprecated()
-	comment := commentLines(service.Comments.Leading)
+	comment, deprecation := documented(service.Comments.Leading, marked)
 	made := &Service{
 		FullName:      string(service.Desc.FullName()),
 		Quoted:        strconv.Quote(string(service.Desc.FullName())),
-		Comment:       paragraph(comment),
-		Deprecated:    deprecated(marked, comment),
+		Comment:       comment,
+		Deprecated:    deprecation,
 		Name:          name + "Name",
 		Publisher:     name + "Publisher",
 		PublisherType: small(name) + "Publisher",
@@ -195,15 +195,11 @@ func (b *builder) service(file *protogen.File, service *protogen.Service, specs 
 func (b *builder) method(parent *Service, service *protogen.Service, method *protogen.Method, spec *contract.Spec) *Method {
 	name := method.GoName
 	marked := method.Desc.Options().(*descriptorpb.MethodOptions).GetDeprecated()
-	comment := commentLines(method.Comments.Leading)
-	deprecation := deprecated(marked, comment)
-	if deprecation == nil && !marked {
-		deprecation = parent.Deprecated
-	}
+	comment, deprecation := documented(method.Comments.Leading, marked || parent.Deprecated != nil)
 	made := &Method{
 		FullName:   parent.FullName + "." + spec.Method,
 		Quoted:     strconv.Quote(spec.Method),
-		Comment:    paragraph(comment),
+		Comment:    comment,
 		Deprecated: deprecation,
 
 		Name: name, Async: name + "Async", Batch: name + "Batch",
