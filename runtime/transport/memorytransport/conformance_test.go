@@ -1,0 +1,20 @@
+package memorytransport_test
+
+import (
+	"testing"
+
+	"github.com/asyncpb/async/runtime/transport"
+	"github.com/asyncpb/async/runtime/transport/memorytransport"
+	"github.com/asyncpb/async/runtime/transport/transporttest"
+)
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	broker := memorytransport.NewBroker()
+	transporttest.Run(t, transporttest.Harness{
+		Open: func(*testing.T) transport.Transport { return broker.Open() },
+		OpenBounded: func(_ *testing.T, capacity int) transport.Transport {
+			return memorytransport.New(memorytransport.WithCapacity(capacity))
+		},
+	})
+}
