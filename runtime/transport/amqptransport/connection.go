@@ -1,0 +1,201 @@
+package amqptransport
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+const closeTimeout = 2 * time.Second
+
+// session is one connection, from its handshake to its loss.
+type session struct {
+	conn    *amqp.Connection
+	wire    *socket
+	blocked atomic.Bool
+	// lost is closed when the connection has ended; cause is set before that.
+	lost  chan struct{}
+	cause error
+	// ensured holds the exchanges that were declared, or verified, since this connection came up.
+	ensured sync.Map
+}
+
+func newSession(conn *amqp.Connection, wire *socket) *session {
+	return &session{conn: conn, wire: wire, lost: make(chan struct{})}
+}
+
+// watch follows the state of the connection until it ends. changed is called when the broker blocks or unblocks it.
+func (s *session) watch(changed func()) {
+	closed := s.conn.NotifyClose(make(chan *amqp.Error, 1))
+	blocked := s.conn.NotifyBlocked(make(chan amqp.Blocking, 8))
+	for {
+		select {
+		case b, open := <-blocked:
+			if !open {
+				blocked = nil
+				continue
+			}
+			s.blocked.Store(b.Active)
+			changed()
+		case err := <-closed:
+			s.cause = errors.New("the connection was closed")
+			if err != nil {
+				s.cause = err
+			}
+			// The broker may have ended the connection while a writer is still stuck in it.
+			_ = s.wire.Close()
+			close(s.lost)
+			return
+		}
+	}
+}
+
+// channel opens a channel. It returns when the connection is lost, or ctx has ended.
+func (s *session) channel(ctx context.Context) (*amqp.Channel, error) {
+	type opened struct {
+		channel *amqp.Channel
+		err     error
+	}
+	answer := make(chan opened, 1)
+	go func() {
+		channel, err := s.conn.Channel()
+		answer <- opened{channel, err}
+	}()
+	select {
+	case o := <-answer:
+		return o.channel, o.err
+	case <-ctx.Done():
+		go func() {
+			if late := <-answer; late.err == nil {
+				_ = late.channel.Close()
+			}
+		}()
+		return nil, context.Cause(ctx)
+	}
+}
+
+// close ends the connection: with a handshake where the peer can be expected to answer, by cutting it otherwise.
+func (s *session) close(ctx context.Context) {
+	if !s.blocked.Load() && ctx.Err() == nil {
+		stop := context.AfterFunc(ctx, func() { _ = s.wire.Close() })
+		_ = s.conn.CloseDeadline(time.Now().Add(closeTimeout))
+		stop()
+	}
+	_ = s.wire.Close()
+	<-s.lost
+}
+
+// link keeps one connection up for as long as the transport lives.
+type link struct {
+	role    string
+	dialer  *dialer
+	pace    pace
+	logger  *slog.Logger
+	changed func()
+
+	mu      sync.Mutex
+	current *session
+	err     error
+	next    chan struct{}
+}
+
+func newLink(role string, d *dialer, p pace, logger *slog.Logger) *link {
+	return &link{role: role, dialer: d, pace: p, logger: logger, changed: func() {}, next: make(chan struct{})}
+}
+
+// connect opens the first connection.
+func (l *link) connect(ctx context.Context) error {
+	s, err := l.dialer.connect(ctx, l.role)
+	if err != nil {
+		return err
+	}
+	l.set(s, nil)
+	return nil
+}
+
+func (l *link) set(s *session, err error) {
+	l.mu.Lock()
+	l.current, l.err = s, err
+	close(l.next)
+	l.next = make(chan struct{})
+	l.mu.Unlock()
+}
+
+// run watches the connection and replaces it, until ctx ends; then it closes the connection, for which closing bounds
+// the time.
+func (l *link) run(ctx context.Context, closing func() context.Context) {
+	b := newBackoff(l.pace)
+	for {
+		l.mu.Lock()
+		s := l.current
+		l.mu.Unlock()
+		var watcher sync.WaitGroup
+		watcher.Go(func() { s.watch(l.changed) })
+		select {
+		case <-s.lost:
+		case <-ctx.Done():
+			s.close(closing())
+		}
+		watcher.Wait()
+		l.set(nil, s.cause)
+		l.changed()
+		if ctx.Err() != nil {
+			return
+		}
+		l.logger.Warn("the connection to RabbitMQ was lost", "role", l.role, "error", s.cause)
+		began := time.Now()
+		for {
+			if !b.wait(ctx) {
+				return
+			}
+			fresh, err := l.dialer.connect(ctx, l.role)
+			if err == nil {
+				b.reset()
+				l.set(fresh, nil)
+				break
+			}
+			l.set(nil, err)
+		}
+		l.logger.Info("the connection to RabbitMQ is back", "role", l.role, "after", time.Since(began))
+	}
+}
+
+// session waits for a connection.
+func (l *link) session(ctx context.Context) (*session, error) {
+	for {
+		l.mu.Lock()
+		s, next := l.current, l.next
+		l.mu.Unlock()
+		if s != nil {
+			return s, nil
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// state is nil when messages can flow.
+func (l *link) state() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.current == nil && l.err != nil:
+		return l.err
+	case l.current == nil:
+		return errors.New("not connected")
+	case l.current.blocked.Load():
+		return transport.ErrBlocked
+	default:
+		return nil
+	}
+}

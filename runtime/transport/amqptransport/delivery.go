@@ -1,0 +1,239 @@
+package amqptransport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+var (
+	errStopped   = errors.New("the consumption was closed")
+	errCancelled = errors.New("the broker ended the consumer: its queue was deleted, or moved")
+)
+
+// post carries outcomes back over the channel that the deliveries came from. It ends with that channel.
+type post struct {
+	t  *Transport
+	ch *amqp.Channel
+	// release is called once for every delivery that is out no more: settled, or lost.
+	release func()
+	// ctx is the context of every message of the channel.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	closed chan *amqp.Error
+	ended  chan string
+	work   sync.WaitGroup
+
+	mu       sync.Mutex
+	out      int
+	outcomes []outcome
+	lost     bool
+	reason   error
+	draining bool
+	wake     chan struct{}
+	drained  chan struct{}
+}
+
+type outcome struct {
+	tag     uint64
+	requeue bool
+	// out: the delivery had been handed out.
+	out  bool
+	done func(error)
+}
+
+func newPost(t *Transport, ch *amqp.Channel, release func()) *post {
+	p := &post{
+		t: t, ch: ch, release: release,
+		closed:  ch.NotifyClose(make(chan *amqp.Error, 1)),
+		ended:   ch.NotifyCancel(make(chan string, 1)),
+		wake:    make(chan struct{}, 1),
+		drained: make(chan struct{}),
+	}
+	p.ctx, p.cancel = context.WithCancelCause(context.Background())
+	p.work.Go(p.watch)
+	return p
+}
+
+// watch notices the end of the channel at once, even while the receiver is busy: the handlers of what is out must
+// know that another consumer gets their messages.
+func (p *post) watch() {
+	select {
+	case err := <-p.closed:
+		if err == nil {
+			p.lose(amqp.ErrClosed)
+			return
+		}
+		p.lose(err)
+	case <-p.ended:
+		p.lose(errCancelled)
+	case <-p.ctx.Done():
+	}
+}
+
+// lose ends the channel for the deliveries. The first reason stays.
+func (p *post) lose(reason error) {
+	p.mu.Lock()
+	if p.lost {
+		p.mu.Unlock()
+		return
+	}
+	p.lost, p.reason = true, reason
+	left, out := p.outcomes, p.out
+	p.outcomes, p.out = nil, 0
+	p.mu.Unlock()
+	p.cancel(transport.ErrDeliveryLost)
+	for range out {
+		p.release()
+	}
+	for _, o := range left {
+		o.report(transport.ErrDeliveryLost)
+	}
+}
+
+func (o outcome) report(err error) {
+	if o.done != nil {
+		o.done(err)
+	}
+}
+
+// settle queues o for the writer, so that the receiver never stands in a write.
+func (p *post) settle(o outcome) {
+	p.mu.Lock()
+	lost := p.lost
+	if !lost {
+		p.outcomes = append(p.outcomes, o)
+		if o.out {
+			p.out--
+		}
+	}
+	p.mu.Unlock()
+	if lost {
+		o.report(transport.ErrDeliveryLost)
+		return
+	}
+	if o.out {
+		p.release()
+	}
+	p.signal()
+}
+
+func (p *post) signal() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// write sends outcomes to the broker until the channel is lost, or everything is sent after drain.
+func (p *post) write() {
+	var batch []outcome
+	for {
+		p.mu.Lock()
+		batch, p.outcomes = p.outcomes, batch[:0]
+		draining := p.draining
+		p.mu.Unlock()
+		for _, o := range batch {
+			o.report(p.send(o))
+		}
+		if len(batch) > 0 {
+			clear(batch)
+			continue
+		}
+		if draining {
+			close(p.drained)
+			return
+		}
+		select {
+		case <-p.wake:
+		case <-p.ctx.Done():
+			return
+		}
+	}
+}
+
+func (p *post) send(o outcome) error {
+	var err error
+	if o.requeue {
+		err = p.ch.Nack(o.tag, false, true)
+	} else {
+		err = p.ch.Ack(o.tag, false)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", transport.ErrDeliveryLost, err)
+	}
+	return nil
+}
+
+// giveBack returns a message that was not handed out.
+func (p *post) giveBack(tag uint64) { p.settle(outcome{tag: tag, requeue: true}) }
+
+// cancelConsumer ends the flow of deliveries and gives back those that are still in the client library.
+func (p *post) cancelConsumer(tag string, deliveries <-chan amqp.Delivery) {
+	if err := p.ch.Cancel(tag, false); err != nil {
+		return
+	}
+	for d := range deliveries {
+		p.giveBack(d.DeliveryTag)
+	}
+}
+
+// drain waits until every outcome was sent.
+func (p *post) drain() {
+	p.mu.Lock()
+	p.draining = true
+	p.mu.Unlock()
+	p.signal()
+	select {
+	case <-p.drained:
+	case <-p.ctx.Done():
+	case <-p.t.ctx.Done():
+	}
+}
+
+// delivery implements [transport.Delivery].
+type delivery struct {
+	post         *post
+	tag          uint64
+	msg          *message.Message
+	redeliveries int
+	settled      atomic.Bool
+}
+
+// delivery takes d into account. The caller has reserved its place, which release frees.
+func (p *post) delivery(d *amqp.Delivery) *delivery {
+	msg, err := p.t.settings.config.Marshaler.Unmarshal(*d)
+	if err != nil {
+		// A foreign marshaler may refuse content. Nobody could ever take such a message from the queue.
+		msg = unmarshal(d)
+	}
+	msg.SetContext(p.ctx)
+	p.mu.Lock()
+	lost := p.lost
+	if !lost {
+		p.out++
+	}
+	p.mu.Unlock()
+	if lost {
+		p.release()
+	}
+	return &delivery{post: p, tag: d.DeliveryTag, msg: msg, redeliveries: redeliveries(d)}
+}
+
+func (d *delivery) Message() *message.Message { return d.msg }
+
+func (d *delivery) Redeliveries() int { return d.redeliveries }
+
+func (d *delivery) Settle(o transport.Outcome, done func(error)) {
+	if d.settled.Swap(true) {
+		return
+	}
+	d.post.settle(outcome{tag: d.tag, requeue: o == transport.Requeue, done: done, out: true})
+}

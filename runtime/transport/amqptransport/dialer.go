@@ -1,0 +1,214 @@
+package amqptransport
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+const (
+	handshakeTimeout = 30 * time.Second
+	frameSize        = 128 << 10
+)
+
+// dialer opens connections. It goes around the client library's own dialing, which would need the password inside a
+// URL and prints that URL in errors.
+type dialer struct {
+	addresses []string
+	app       string
+	tls       *tls.Config
+	config    amqp.Config
+	dial      func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+func newDialer(c transport.Config, s *settings) (*dialer, error) {
+	d := &dialer{addresses: s.addresses, app: c.App, dial: new(net.Dialer).DialContext}
+	if d.app == "" {
+		d.app = "async"
+	}
+	if custom := s.config.Connection.AmqpConfig; custom != nil {
+		d.config = *custom
+		if custom.Dial != nil {
+			d.dial = func(_ context.Context, network, address string) (net.Conn, error) {
+				return custom.Dial(network, address)
+			}
+		}
+	}
+	if d.config.Vhost == "" {
+		d.config.Vhost = vhost(c.URL.Path)
+	}
+	if d.config.Heartbeat == 0 {
+		d.config.Heartbeat = s.heartbeat
+	}
+	if d.config.FrameSize == 0 {
+		d.config.FrameSize = frameSize
+	}
+	if d.config.Locale == "" {
+		d.config.Locale = "en_US"
+	}
+	if s.secure {
+		var err error
+		if d.tls, err = tlsConfig(c.TLS, s.config.Connection.TLSConfig, d.config.TLSClientConfig); err != nil {
+			return nil, err
+		}
+	}
+	if len(d.config.SASL) == 0 {
+		d.config.SASL = []amqp.Authentication{authentication(c)}
+	}
+	return d, nil
+}
+
+// vhost is the virtual host of a URL's path: none is "/".
+func vhost(path string) string {
+	if name := strings.TrimPrefix(path, "/"); name != "" {
+		return name
+	}
+	return "/"
+}
+
+func authentication(c transport.Config) amqp.Authentication {
+	switch {
+	case c.Username != "":
+		return &amqp.PlainAuth{Username: c.Username, Password: c.Password.Reveal()}
+	case c.TLS != nil && c.TLS.CertFile != "":
+		return &amqp.ExternalAuth{}
+	default:
+		return &amqp.PlainAuth{Username: "guest", Password: "guest"}
+	}
+}
+
+// tlsConfig takes the user's own configuration, else makes one from files.
+func tlsConfig(files *transport.TLS, custom ...*tls.Config) (*tls.Config, error) {
+	for _, own := range custom {
+		if own == nil {
+			continue
+		}
+		if files != nil {
+			return nil, errors.New("TLS is configured twice: by files and by WithConfig; remove one")
+		}
+		return own.Clone(), nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if files == nil {
+		return config, nil
+	}
+	config.ServerName = files.ServerName
+	if files.CAFile != "" {
+		pem, err := os.ReadFile(files.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("tls: ca_file: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("tls: ca_file: %s holds no PEM certificate", files.CAFile)
+		}
+	}
+	if (files.CertFile == "") != (files.KeyFile == "") {
+		return nil, errors.New("tls: cert_file and key_file go together; one is missing")
+	}
+	if files.CertFile != "" {
+		// Read at every handshake, so that a renewed certificate is used by the next connection.
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			certificate, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile)
+			return &certificate, err
+		}
+		if _, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile); err != nil {
+			return nil, fmt.Errorf("tls: cert_file and key_file: %w", err)
+		}
+	}
+	return config, nil
+}
+
+// connect tries the addresses in turn and returns the first connection. ctx bounds it as a whole.
+func (d *dialer) connect(ctx context.Context, role string) (*session, error) {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	var errs []error
+	for _, address := range d.addresses {
+		s, err := d.open(ctx, address, role)
+		if err == nil {
+			return s, nil
+		}
+		if ctx.Err() != nil {
+			err = errors.Join(context.Cause(ctx), err)
+		}
+		errs = append(errs, fmt.Errorf("connect to RabbitMQ at %s: %w", address, err))
+	}
+	return nil, errors.Join(errs...)
+}
+
+func (d *dialer) open(ctx context.Context, address, role string) (*session, error) {
+	plain, err := d.dial(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	wire := &socket{Conn: plain}
+	// The handshake of the client library knows no context.
+	stop := context.AfterFunc(ctx, func() { _ = wire.Close() })
+	conn, err := d.handshake(ctx, wire, address, role)
+	if !stop() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		_ = wire.Close()
+		return nil, explained(err, d.config.Vhost)
+	}
+	return newSession(conn, wire), nil
+}
+
+func (d *dialer) handshake(ctx context.Context, wire net.Conn, address, role string) (*amqp.Connection, error) {
+	stream := wire
+	if d.tls != nil {
+		config := d.tls.Clone()
+		if config.ServerName == "" {
+			config.ServerName, _, _ = net.SplitHostPort(address)
+		}
+		secure := tls.Client(wire, config)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			return nil, err
+		}
+		stream = secure
+	}
+	config := d.config
+	// The library writes into the properties of each connection.
+	config.Properties = amqp.NewConnectionProperties()
+	config.Properties.SetClientConnectionName(d.app + " " + role)
+	for name, value := range d.config.Properties {
+		config.Properties[name] = value
+	}
+	return amqp.Open(stream, config)
+}
+
+// explained adds what to do to the broker's refusals.
+func explained(err error, vhost string) error {
+	switch {
+	case errors.Is(err, amqp.ErrCredentials), serverCode(err) == amqp.AccessRefused:
+		return fmt.Errorf("user or password is wrong, or the user has no access to vhost %q: %w", vhost, err)
+	case errors.Is(err, amqp.ErrVhost), serverCode(err) == amqp.NotAllowed:
+		return fmt.Errorf("vhost %q does not exist, or the user has no access to it; the vhost is the path of the URL: %w", vhost, err)
+	default:
+		return err
+	}
+}
+
+// socket closes itself at the first error of a read. The client library tears a connection down only after the
+// writers have let go of it; with a peer that has fallen silent they would never do so by themselves.
+type socket struct{ net.Conn }
+
+func (s *socket) Read(b []byte) (int, error) {
+	n, err := s.Conn.Read(b)
+	if err != nil {
+		_ = s.Conn.Close()
+	}
+	return n, err
+}

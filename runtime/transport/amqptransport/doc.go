@@ -1,0 +1,74 @@
+// Package amqptransport carries messages over RabbitMQ (3.10 or newer) by AMQP 0-9-1. Importing it registers the URL
+// schemes amqp and amqps.
+//
+// # What topic and group become
+//
+// A topic is a durable exchange of type topic with the topic's name; the routing key of a message is its
+// [transport.Publication].RoutingKey. A group is a durable quorum queue <topic>--<group>, bound with "#" to the
+// exchange of the topic and of each alias, with arguments that never depend on what is tuned:
+//
+//	x-queue-type               quorum
+//	x-delivery-limit           100
+//	x-overflow                 reject-publish
+//	x-dead-letter-exchange     ""
+//	x-dead-letter-routing-key  <topic>--<group>--dead
+//	x-dead-letter-strategy     at-least-once
+//	x-single-active-consumer   true, for ordered subscriptions only
+//
+// Beside it stands the quorum queue <topic>--<group>--dead. A broadcast group is a classic queue that goes away 60 s
+// after its last consumer; so does a reply address, which has no exchange. With the option queue_type=classic the
+// group queue and the dead-letter queue are classic, without the arguments that only quorum queues know
+// (x-delivery-limit, x-dead-letter-strategy).
+//
+// A queue or exchange that exists with other properties is a [*transport.TopologyError]. The declare modes are those
+// of [transport.Declare]; verify cannot see bindings, because AMQP has no way to ask for them.
+//
+// # URL and options
+//
+// amqp://user:password@host:port/vhost, or amqps for TLS. Several hosts are separated by commas and tried in turn.
+// Without a path the vhost is "/"; a vhost whose name holds a slash writes it as %2F. Without a user it is guest, or,
+// with a client certificate, the name in the certificate (SASL EXTERNAL). Plain text to a host that is not this
+// machine is refused unless [transport.Config].Insecure allows it. The options, in the URL's query or beside it:
+//
+//	heartbeat   interval of the connection's heartbeat, default 10s; a dead peer is noticed after one and a half
+//	window      sends that wait for the broker's answer at once, in all, default 1024
+//	channels    channels that publish, default 4; the messages of one key stay on one channel
+//	queue_type  quorum (default) or classic, for the queues of groups and dead letters
+//
+// [WithConfig] gives an experienced user the whole of watermill-amqp's configuration.
+//
+// # Delivery
+//
+// Two connections, one to publish and one to consume, reconnect by themselves. A send resolves with the broker's
+// confirm: every message is persistent and every publishing channel is in confirm mode. A send whose connection broke
+// before the answer is sent again with the same message id while its context lives. A message that the broker refuses
+// by closing the channel fails alone: the others that were under way on that channel are sent again one by one.
+//
+// While the broker is short of memory or disk it takes nothing ([transport.ErrBlocked]). A message that had been
+// written by then resolves with an error that is both [transport.ErrUnknown] and [transport.ErrBlocked].
+//
+// A delivery is unacknowledged until it is settled. When its channel is lost, its context ends with
+// [transport.ErrDeliveryLost] and the broker hands the message out again. A lost delivery still counts against the
+// prefetch until it is settled, so that a receiver is never handed more than it asked for.
+//
+// The wire format is watermill-amqp's: metadata as string headers, the UUID in _watermill_message_uuid. The native
+// properties message-id, type, content-type, correlation-id, reply-to and timestamp are set as well, and a program
+// that knows only these can take part; see [Marshaler].
+//
+// # Order
+//
+// Messages of one key leave on one channel, in the order of the calls to Send. An ordered group has a single active
+// consumer at the broker.
+//
+// # Retries, delay, dead letters
+//
+// The transport retries no handler. It cannot delay messages and lets no message expire. A message that was handed
+// out 100 times without an acknowledgement goes to the dead-letter queue by the broker's own hand. Headers that the
+// broker adds on the way there (x-death, x-first-death-*) are neither handed out nor published again: with them the
+// broker would take a replay for a cycle and drop it without a word.
+//
+// # Close
+//
+// Close stops every consumption and gives back what is out, waits up to a second for the confirms of what was
+// written, resolves the rest, and closes the connections. A connection that does not answer is cut.
+package amqptransport

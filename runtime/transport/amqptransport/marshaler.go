@@ -1,0 +1,224 @@
+package amqptransport
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+// Marshaler is the wire format. It implements the Marshaler of watermill-amqp, so that a plain watermill-amqp program
+// can speak it too. The zero value is ready to use, from many goroutines at once.
+//
+// Metadata become string headers and the UUID becomes the header _watermill_message_uuid, as watermill-amqp does it.
+// On top, native properties are set: message-id from the UUID, type from ce-type, content-type from
+// ce-datacontenttype, timestamp from async-created-at (else the time of the call). The reply address
+// ([transport.MetaReplyTo]) and the correlation id ([transport.MetaCorrelationID]) are native properties only.
+type Marshaler struct{}
+
+// Marshal makes the publishing of msg. It is always persistent, and never holds the traces of an earlier dead-letter
+// hop. The error is [transport.ErrTooLarge] for a header name or a native property of more than 255 bytes, which AMQP
+// cannot hold.
+func (Marshaler) Marshal(msg *message.Message) (amqp.Publishing, error) {
+	headers := make(amqp.Table, len(msg.Metadata)+1)
+	for name, value := range msg.Metadata {
+		if name == transport.MetaReplyTo || name == transport.MetaCorrelationID || brokerHeader(name) {
+			continue
+		}
+		headers[name] = value
+	}
+	headers[transport.MetaWatermillUUID] = msg.UUID
+	p := amqp.Publishing{
+		Headers:       headers,
+		DeliveryMode:  amqp.Persistent,
+		MessageId:     msg.UUID,
+		Type:          msg.Metadata[transport.MetaType],
+		ContentType:   msg.Metadata[transport.MetaContentType],
+		CorrelationId: msg.Metadata[transport.MetaCorrelationID],
+		ReplyTo:       msg.Metadata[transport.MetaReplyTo],
+		Timestamp:     createdAt(msg),
+		Body:          msg.Payload,
+	}
+	return p, checkLimits(&p)
+}
+
+// Unmarshal makes the message of a delivery. Whatever the content, it succeeds: a header that is no string becomes
+// its text, or JSON where it has an inner structure. The native properties fill the UUID and the metadata where their
+// header is missing: message-id the UUID, type ce-type, content-type ce-datacontenttype; and, when the sender knew
+// nothing of Watermill, message-id also ce-id, and timestamp ce-time. Headers of the broker's own (x-death,
+// x-first-death-*, x-last-death-*, x-delivery-count) are left out.
+//
+// Its one error is for the empty delivery that amqp091-go gives out of a closed channel: that is no message at all.
+func (Marshaler) Unmarshal(d amqp.Delivery) (*message.Message, error) {
+	if d.Acknowledger == nil {
+		return nil, errors.New("not a delivery: the channel was closed")
+	}
+	return unmarshal(&d), nil
+}
+
+func unmarshal(d *amqp.Delivery) *message.Message {
+	metadata := make(message.Metadata, len(d.Headers)+2)
+	id, watermill := "", false
+	for name, value := range d.Headers {
+		switch {
+		case name == transport.MetaWatermillUUID:
+			id, watermill = headerText(value), true
+		case name == transport.MetaReplyTo || name == transport.MetaCorrelationID || brokerHeader(name):
+		default:
+			metadata[name] = headerText(value)
+		}
+	}
+	fill := func(name, value string) {
+		if _, there := metadata[name]; !there && value != "" {
+			metadata[name] = value
+		}
+	}
+	fill(transport.MetaType, d.Type)
+	fill(transport.MetaContentType, d.ContentType)
+	fill(transport.MetaReplyTo, d.ReplyTo)
+	fill(transport.MetaCorrelationID, d.CorrelationId)
+	if !watermill {
+		fill(transport.MetaID, d.MessageId)
+		if !d.Timestamp.IsZero() {
+			fill(transport.MetaTime, d.Timestamp.UTC().Format(time.RFC3339))
+		}
+	}
+	if id == "" {
+		id = d.MessageId
+	}
+	if id == "" {
+		id = metadata[transport.MetaID]
+	}
+	msg := message.NewMessage(id, d.Body)
+	msg.Metadata = metadata
+	return msg
+}
+
+// brokerHeader reports whether RabbitMQ itself writes the header.
+func brokerHeader(name string) bool {
+	return strings.HasPrefix(name, "x-") && (name == "x-death" || name == "x-delivery-count" || name == "x-acquired-count" ||
+		strings.HasPrefix(name, "x-first-death-") || strings.HasPrefix(name, "x-last-death-"))
+}
+
+// withoutBrokerHeaders takes away the traces of an earlier dead-letter hop that a foreign marshaler has left.
+func withoutBrokerHeaders(headers amqp.Table) {
+	for name := range headers {
+		if brokerHeader(name) {
+			delete(headers, name)
+		}
+	}
+}
+
+func createdAt(msg *message.Message) time.Time {
+	if ns, err := strconv.ParseInt(msg.Metadata[transport.MetaCreatedAt], 10, 64); err == nil && ns > 0 {
+		return time.Unix(0, ns)
+	}
+	return time.Now()
+}
+
+// redeliveries is how often the broker handed the message out before.
+func redeliveries(d *amqp.Delivery) int {
+	switch n := d.Headers["x-delivery-count"].(type) {
+	case int64:
+		return int(n)
+	case int32:
+		return int(n)
+	case int16:
+		return int(n)
+	}
+	if d.Redelivered {
+		return 1
+	}
+	return 0
+}
+
+// headerText is the text of a header of any of AMQP's types.
+func headerText(value any) string {
+	switch v := value.(type) {
+	case string:
+		return v
+	case nil:
+		return ""
+	case []byte:
+		return bytesText(v)
+	case bool:
+		return strconv.FormatBool(v)
+	case time.Time:
+		return v.UTC().Format(time.RFC3339)
+	case amqp.Decimal:
+		return decimalText(v)
+	case float32:
+		return strconv.FormatFloat(float64(v), 'g', -1, 32)
+	case float64:
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	case amqp.Table, []any:
+		text, err := json.Marshal(jsonValue(v))
+		if err != nil {
+			return fmt.Sprint(v)
+		}
+		return string(text)
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// jsonValue turns what JSON cannot hold, or would hold in another form than headerText, into text.
+func jsonValue(value any) any {
+	switch v := value.(type) {
+	case amqp.Table:
+		object := make(map[string]any, len(v))
+		for name, inner := range v {
+			object[name] = jsonValue(inner)
+		}
+		return object
+	case []any:
+		list := make([]any, len(v))
+		for i, inner := range v {
+			list[i] = jsonValue(inner)
+		}
+		return list
+	case float32:
+		return jsonValue(float64(v))
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return headerText(v)
+		}
+		return v
+	case []byte, time.Time, amqp.Decimal:
+		return headerText(v)
+	default:
+		return v
+	}
+}
+
+func bytesText(b []byte) string {
+	if utf8.Valid(b) {
+		return string(b)
+	}
+	return base64.StdEncoding.EncodeToString(b)
+}
+
+func decimalText(d amqp.Decimal) string {
+	digits, sign := strconv.FormatInt(int64(d.Value), 10), ""
+	if digits[0] == '-' {
+		digits, sign = digits[1:], "-"
+	}
+	scale := int(d.Scale)
+	if scale == 0 {
+		return sign + digits
+	}
+	if missing := scale + 1 - len(digits); missing > 0 {
+		digits = strings.Repeat("0", missing) + digits
+	}
+	return sign + digits[:len(digits)-scale] + "." + digits[len(digits)-scale:]
+}

@@ -1,0 +1,206 @@
+package amqptransport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+// sweepInterval is how late a send may notice its deadline.
+const sweepInterval = 25 * time.Millisecond
+
+// send is one message on its way to the broker. It belongs to its shard, whose mutex guards the fields below the line.
+type send struct {
+	topic      string // physical topic whose exchange must exist; empty on the default exchange
+	exchange   string
+	key        string
+	mandatory  bool // the caller wants to know that nobody takes it
+	returnable bool // the broker is asked to give it back when no queue takes it
+	publishing amqp.Publishing
+	life       context.Context
+	deadline   time.Time
+	done       func(error)
+
+	confirm  *amqp.DeferredConfirmation
+	returned string // why the broker gave it back
+	suspect  bool   // an earlier channel may have carried it to the broker
+	answered bool   // done was called, or is about to be
+	finished bool   // the broker has answered, the place in the window is free
+	repairs  int    // how often its exchange was declared again
+}
+
+// answer is a call of done that waits until no lock is held.
+type answer struct {
+	done func(error)
+	err  error
+}
+
+// Send implements [transport.Sender].
+func (t *Transport) Send(ctx context.Context, p transport.Publication, msg *message.Message, done func(error)) error {
+	if err := t.unsupported(p); err != nil {
+		return err
+	}
+	publishing, err := t.settings.config.Marshaler.Marshal(msg)
+	if err != nil {
+		return fmt.Errorf("message %q: %w", msg.UUID, err)
+	}
+	withoutBrokerHeaders(publishing.Headers)
+	if err := errors.Join(checkLimits(&publishing), checkHeaderFrame(&publishing, t.frameSize)); err != nil {
+		return fmt.Errorf("message %q: %w", msg.UUID, err)
+	}
+	s := &send{
+		mandatory:  p.Mandatory || t.settings.config.Publish.Mandatory,
+		publishing: publishing,
+		life:       msg.Context(),
+		deadline:   p.Deadline,
+		done:       done,
+	}
+	if err := t.route(s, p); err != nil {
+		return err
+	}
+	if err := t.acquire(ctx, p); err != nil {
+		return err
+	}
+	if !t.shard(p.Key).enqueue(s) {
+		<-t.window
+		return transport.ErrClosed
+	}
+	select {
+	case t.sweep <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (t *Transport) unsupported(p transport.Publication) error {
+	if p.Delay > 0 {
+		return fmt.Errorf("%w: amqp cannot delay a message (%s asked for)", transport.ErrUnsupported, p.Delay)
+	}
+	return nil
+}
+
+// route fills exchange and routing key.
+func (t *Transport) route(s *send, p transport.Publication) error {
+	if err := checkName(p.Topic, p.Group); err != nil {
+		return err
+	}
+	switch {
+	case p.Direct:
+		s.key = p.Topic
+	case p.Group != "":
+		s.key = t.queueName(p.Topic, p.Group)
+	default:
+		s.exchange, s.key = t.settings.config.Exchange.GenerateName(p.Topic), p.RoutingKey
+		if own := t.settings.config.Publish.GenerateRoutingKey; own != nil {
+			s.key = own(p.Topic)
+		}
+		if s.exchange != "" {
+			s.topic = p.Topic
+		}
+	}
+	// Without a route to a queue that this process has declared, the binding is gone and can be made again.
+	s.returnable = s.mandatory || t.topology.knows(s.topic)
+	if len(s.key) > maxShortText || len(s.exchange) > maxShortText {
+		return tooLong("the exchange or routing key", max(len(s.key), len(s.exchange)))
+	}
+	return nil
+}
+
+// acquire takes a place in the window.
+func (t *Transport) acquire(ctx context.Context, p transport.Publication) error {
+	if t.closing.Load() {
+		return transport.ErrClosed
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	select {
+	case t.window <- struct{}{}:
+		return nil
+	default:
+	}
+	if p.NoWait {
+		return transport.ErrBacklog
+	}
+	var late <-chan time.Time
+	if !p.Deadline.IsZero() {
+		timer := time.NewTimer(time.Until(p.Deadline))
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case t.window <- struct{}{}:
+		return nil
+	case <-t.ctx.Done():
+		return transport.ErrClosed
+	case <-ctx.Done():
+		return t.congestion(context.Cause(ctx))
+	case <-late:
+		return t.congestion(context.DeadlineExceeded)
+	}
+}
+
+// congestion says why a message could not be taken, or written, in time. It is stored nowhere.
+func (t *Transport) congestion(cause error) error {
+	state := t.publish.state()
+	switch {
+	case state == nil:
+		return fmt.Errorf("%w: %w", transport.ErrBacklog, cause)
+	case errors.Is(state, transport.ErrBlocked):
+		return fmt.Errorf("%w: %w", state, cause)
+	default:
+		return fmt.Errorf("%w: no connection: %w (%w)", transport.ErrBlocked, cause, state)
+	}
+}
+
+// uncertainty says why the broker's answer did not come in time. The broker may have the message.
+func (t *Transport) uncertainty(cause error) error {
+	if errors.Is(t.publish.state(), transport.ErrBlocked) {
+		return fmt.Errorf("%w: %w (%w)", transport.ErrUnknown, cause, transport.ErrBlocked)
+	}
+	return fmt.Errorf("%w: %w", transport.ErrUnknown, cause)
+}
+
+var keySeed = maphash.MakeSeed()
+
+func (t *Transport) shard(key string) *shard {
+	n := uint64(len(t.shards))
+	if key == "" {
+		return t.shards[t.turn.Add(1)%n]
+	}
+	return t.shards[maphash.String(keySeed, key)%n]
+}
+
+// runSweeper ends sends whose time is over. One for all, since a timer for each costs more than the send itself.
+func (t *Transport) runSweeper() {
+	for {
+		select {
+		case <-t.sweep:
+		case <-t.ctx.Done():
+			return
+		}
+		t.sweepUntilIdle()
+	}
+}
+
+func (t *Transport) sweepUntilIdle() {
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for len(t.window) > 0 {
+		select {
+		case now := <-ticker.C:
+			for _, sh := range t.shards {
+				sh.expire(now)
+			}
+		case <-t.ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,370 @@
+package amqptransport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/ThreeDotsLabs/watermill"
+	wamqp "github.com/ThreeDotsLabs/watermill-amqp/v3/pkg/amqp"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+const (
+	// deliveryLimit is the broker's own end of a message that nobody acknowledges. It is far above any number of
+	// attempts, since a message that is put back by a drain counts too.
+	deliveryLimit = 100
+	// temporary is how long, in milliseconds, the queue of a broadcast group or of replies outlives its consumer.
+	temporary = 60_000
+)
+
+// errSessionLost: the connection that asked went away first.
+var errSessionLost = errors.New("the connection was lost")
+
+// topology remembers what was declared, to declare it again.
+type topology struct {
+	mu       sync.RWMutex
+	declared map[string]transport.Subscription // by queue
+	topics   map[string]int                    // how many of them take part in a topic
+}
+
+// knows reports whether a queue of topic was declared here.
+func (y *topology) knows(topic string) bool {
+	y.mu.RLock()
+	defer y.mu.RUnlock()
+	return y.topics[topic] > 0
+}
+
+// put keeps s, unless the queue serves another group: the two would share messages that both should get.
+func (y *topology) put(queue string, s transport.Subscription) error {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	old, there := y.declared[queue]
+	if there && (old.Topic != s.Topic || old.Group != s.Group) {
+		return fmt.Errorf("%w: queue %q would serve group %q of %q and group %q of %q; let Queue.GenerateName tell them apart",
+			transport.ErrTopology, queue, old.Group, old.Topic, s.Group, s.Topic)
+	}
+	if y.declared == nil {
+		y.declared, y.topics = make(map[string]transport.Subscription), make(map[string]int)
+	}
+	if there {
+		y.count(old, -1)
+	}
+	y.declared[queue] = s
+	y.count(s, 1)
+	return nil
+}
+
+func (y *topology) remove(queue string) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if s, there := y.declared[queue]; there {
+		delete(y.declared, queue)
+		y.count(s, -1)
+	}
+}
+
+func (y *topology) count(s transport.Subscription, n int) {
+	if s.Kind == transport.KindReply {
+		return
+	}
+	for _, topic := range topics(s) {
+		y.topics[topic] += n
+	}
+}
+
+// of lists what was declared for topic.
+func (y *topology) of(topic string) []transport.Subscription {
+	y.mu.RLock()
+	defer y.mu.RUnlock()
+	var subscriptions []transport.Subscription
+	for _, queue := range slices.Sorted(maps.Keys(y.declared)) {
+		if s := y.declared[queue]; s.Kind != transport.KindReply && slices.Contains(topics(s), topic) {
+			subscriptions = append(subscriptions, s)
+		}
+	}
+	return subscriptions
+}
+
+// Declare implements [transport.Declarer]. It uses the consuming connection, which the broker never blocks. Each call
+// opens a channel of its own, since a refusal closes the channel.
+func (t *Transport) Declare(ctx context.Context, s transport.Subscription) error {
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	if t.closing.Load() {
+		return transport.ErrClosed
+	}
+	if err := t.topology.put(t.queueOf(s), s); err != nil {
+		return err
+	}
+	err := t.persist(ctx, func(ses *session) error { return t.build(ctx, ses, s) })
+	if err != nil && !unreachable(err) {
+		t.topology.remove(t.queueOf(s))
+	}
+	return err
+}
+
+// persist calls f with a consuming connection, again with the next one when that is lost, until ctx ends.
+func (t *Transport) persist(ctx context.Context, f func(*session) error) error {
+	ctx, cancel := t.bound(ctx)
+	defer cancel()
+	b := newBackoff(t.settings.pace)
+	var last error
+	for {
+		ses, err := t.consume.session(ctx)
+		if err == nil {
+			if err = f(ses); err == nil || !unreachable(err) {
+				return err
+			}
+			last = err
+		}
+		if !b.wait(ctx) {
+			return errors.Join(context.Cause(ctx), last)
+		}
+	}
+}
+
+// bound ends ctx with the transport.
+func (t *Transport) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(t.ctx, func() { cancel(transport.ErrClosed) })
+	return ctx, func() { stop(); cancel(nil) }
+}
+
+// ensure makes the exchange of topic exist before the first message of a publishing connection goes there, and with
+// it the queues of that topic that this process knows of. It waits for the consuming connection as long as ses lives.
+func (t *Transport) ensure(ses *session, topic string) error {
+	if topic == "" || t.settings.declare == transport.DeclareNone {
+		return nil
+	}
+	exchange := t.settings.config.Exchange.GenerateName(topic)
+	if _, done := ses.ensured.Load(exchange); done {
+		return nil
+	}
+	ctx, cancel := context.WithCancelCause(t.ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-ses.lost:
+			cancel(errSessionLost)
+		case <-ctx.Done():
+		}
+	}()
+	err := t.persist(ctx, func(via *session) error {
+		if err := t.onChannel(ctx, via, func(ch *amqp.Channel) error { return t.buildExchange(ch, topic) }); err != nil {
+			return err
+		}
+		for _, s := range t.topology.of(topic) {
+			if err := t.build(ctx, via, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	switch {
+	case err == nil:
+		ses.ensured.Store(exchange, true)
+		return nil
+	case ctx.Err() != nil:
+		return errSessionLost
+	default:
+		return err
+	}
+}
+
+// forget makes ensure look again: somebody has deleted the exchange.
+func (t *Transport) forget(exchange string) {
+	t.publish.mu.Lock()
+	defer t.publish.mu.Unlock()
+	if ses := t.publish.current; ses != nil {
+		ses.ensured.Delete(exchange)
+	}
+}
+
+// onChannel calls f with a channel of its own.
+func (t *Transport) onChannel(ctx context.Context, ses *session, f func(*amqp.Channel) error) error {
+	ch, err := ses.channel(ctx)
+	if err != nil {
+		return err
+	}
+	answer := make(chan error, 1)
+	go func() {
+		err := f(ch)
+		_ = ch.Close()
+		answer <- err
+	}()
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// build makes or verifies everything that s needs.
+func (t *Transport) build(ctx context.Context, ses *session, s transport.Subscription) error {
+	if t.settings.declare == transport.DeclareNone {
+		return nil
+	}
+	if s.Kind == transport.KindReply {
+		return t.buildQueue(ctx, ses, s.Topic, temporaryQueue())
+	}
+	for _, topic := range topics(s) {
+		if t.settings.config.Exchange.GenerateName(topic) == "" {
+			continue
+		}
+		if err := t.onChannel(ctx, ses, func(ch *amqp.Channel) error { return t.buildExchange(ch, topic) }); err != nil {
+			return err
+		}
+	}
+	for _, dead := range deadQueues(s) {
+		if err := t.buildQueue(ctx, ses, dead, amqp.Table{amqp.QueueTypeArg: t.settings.queueType}); err != nil {
+			return err
+		}
+	}
+	return t.buildGroup(ctx, ses, s)
+}
+
+func topics(s transport.Subscription) []string { return append([]string{s.Topic}, s.Aliases...) }
+
+// deadQueues are the queues of dead letters: the one that the broker uses by itself, and the one that the runtime was
+// told to use.
+func deadQueues(s transport.Subscription) []string {
+	var names []string
+	if !s.Broadcast {
+		names = append(names, transport.DeadName(s.Topic, s.Group))
+	}
+	if s.DeadTopic != "" && !slices.Contains(names, s.DeadTopic) {
+		names = append(names, s.DeadTopic)
+	}
+	return names
+}
+
+func temporaryQueue() amqp.Table {
+	return amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeClassic, amqp.QueueTTLArg: int32(temporary)}
+}
+
+// groupArguments are final: nothing that is tuned may show in them, since the broker never changes a queue.
+func (t *Transport) groupArguments(s transport.Subscription) amqp.Table {
+	if s.Broadcast {
+		return temporaryQueue()
+	}
+	if own := t.settings.config.Queue.Arguments; own != nil {
+		return own
+	}
+	arguments := amqp.Table{
+		amqp.QueueTypeArg:           t.settings.queueType,
+		amqp.QueueOverflowArg:       amqp.QueueOverflowRejectPublish,
+		"x-dead-letter-exchange":    "",
+		"x-dead-letter-routing-key": transport.DeadName(s.Topic, s.Group),
+	}
+	if t.settings.queueType == queueQuorum {
+		arguments["x-delivery-limit"] = int32(deliveryLimit)
+		arguments["x-dead-letter-strategy"] = "at-least-once"
+	}
+	if s.Ordered {
+		arguments[amqp.SingleActiveConsumerArg] = true
+	}
+	return arguments
+}
+
+func (t *Transport) buildExchange(ch *amqp.Channel, topic string) error {
+	exchange := t.settings.config.Exchange.GenerateName(topic)
+	if t.settings.declare == transport.DeclareVerify {
+		c := t.settings.config.Exchange
+		err := ch.ExchangeDeclarePassive(exchange, c.Type, c.Durable, c.AutoDeleted, c.Internal, false, c.Arguments)
+		if err != nil {
+			return topologyError("exchange", exchange, err)
+		}
+	}
+	err := t.settings.config.TopologyBuilder.ExchangeDeclare(ch, exchange, t.settings.config)
+	return t.declared("exchange", exchange, err)
+}
+
+func (t *Transport) buildQueue(ctx context.Context, ses *session, name string, arguments amqp.Table) error {
+	return t.onChannel(ctx, ses, func(ch *amqp.Channel) error {
+		if t.settings.declare == transport.DeclareVerify {
+			if _, err := ch.QueueDeclarePassive(name, true, false, false, false, arguments); err != nil {
+				return topologyError("queue", name, err)
+			}
+		}
+		_, err := ch.QueueDeclare(name, true, false, false, false, arguments)
+		return t.declared("queue", name, err)
+	})
+}
+
+func (t *Transport) buildGroup(ctx context.Context, ses *session, s transport.Subscription) error {
+	config, queue := t.settings.config, t.queueOf(s)
+	config.Queue.Arguments = t.groupArguments(s)
+	if s.Broadcast {
+		config.Queue.Durable, config.Queue.AutoDelete, config.Queue.Exclusive = true, false, false
+	}
+	return t.onChannel(ctx, ses, func(ch *amqp.Channel) error {
+		if t.settings.declare == transport.DeclareVerify {
+			q := config.Queue
+			if _, err := ch.QueueDeclarePassive(queue, q.Durable, q.AutoDelete, q.Exclusive, false, q.Arguments); err != nil {
+				return topologyError("queue", queue, err)
+			}
+			_, err := ch.QueueDeclare(queue, q.Durable, q.AutoDelete, q.Exclusive, false, q.Arguments)
+			return t.declared("queue", queue, err)
+		}
+		for _, topic := range topics(s) {
+			err := config.TopologyBuilder.BuildTopology(ch, wamqp.BuildTopologyParams{
+				Topic:        topic,
+				QueueName:    queue,
+				ExchangeName: config.Exchange.GenerateName(topic),
+				RoutingKey:   config.QueueBind.GenerateRoutingKey(topic),
+			}, config, watermill.NewSlogLogger(t.logger))
+			if err != nil {
+				return t.declared("queue", queue, err)
+			}
+		}
+		return nil
+	})
+}
+
+// declared reads the answer to a declaration. When only verifying, a user without the right to declare cannot compare
+// the arguments; that the entity is there has been seen before.
+func (t *Transport) declared(kind, name string, err error) error {
+	if t.settings.declare == transport.DeclareVerify && serverCode(err) == amqp.AccessRefused {
+		t.logger.Debug("cannot compare without the right to declare", kind, name)
+		return nil
+	}
+	return topologyError(kind, name, err)
+}
+
+func (t *Transport) queueName(topic, group string) string {
+	if own := t.settings.config.Queue.GenerateName; own != nil {
+		return own(topic)
+	}
+	return transport.QueueName(topic, group)
+}
+
+func (t *Transport) queueOf(s transport.Subscription) string {
+	switch {
+	case s.Kind == transport.KindReply || s.Broadcast:
+		return s.Queue()
+	default:
+		return t.queueName(s.Topic, s.Group)
+	}
+}
+
+func checkName(topic, group string) error {
+	if topic == "" {
+		return errors.New("the topic is empty")
+	}
+	name := topic
+	if group != "" {
+		name = transport.QueueName(topic, group)
+	}
+	if len(name) > transport.MaxNameBytes {
+		return fmt.Errorf("%w: the name %.40q... has %d bytes, at most %d are allowed", transport.ErrTooLarge, name, len(name), transport.MaxNameBytes)
+	}
+	return nil
+}
