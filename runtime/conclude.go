@@ -189,7 +189,7 @@ func (x *delivery) wait(d time.Duration) bool {
 		return true
 	case <-x.feed.draining:
 		return false
-	case <-x.msg.Context().Done():
+	case <-x.life.Done():
 		return false
 	}
 }

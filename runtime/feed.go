@@ -68,7 +68,7 @@ var laneSeed = maphash.MakeSeed()
 func (f *feed) receive(d transport.Delivery) {
 	f.open.Add(1)
 	msg := d.Message()
-	x := &delivery{feed: f, d: d, msg: msg, attempt: readAttempt(msg.Metadata)}
+	x := &delivery{feed: f, d: d, msg: msg, life: msg.Context(), attempt: readAttempt(msg.Metadata)}
 	f.enqueue(x)
 }
 

@@ -20,6 +20,7 @@ type delivery struct {
 	feed    *feed
 	d       transport.Delivery
 	msg     *message.Message
+	life    context.Context // ends when the broker takes the delivery back
 	attempt int
 	in      *Incoming
 	settled atomic.Bool // pull and batch: a verdict was given
@@ -30,7 +31,7 @@ type delivery struct {
 }
 
 // lost reports whether the broker has taken the delivery back.
-func (x *delivery) lost() bool { return x.msg.Context().Err() != nil }
+func (x *delivery) lost() bool { return x.life.Err() != nil }
 
 // settle tells the broker. It is called once for each delivery that the driver handed out.
 func (x *delivery) settle(o transport.Outcome) {
@@ -167,7 +168,7 @@ func (x *delivery) concludeGoexit() {
 // can wait no longer, or, for a request, at its deadline.
 func (x *delivery) context() (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(x.feed.ctx)
-	lost := x.msg.Context()
+	lost := x.life
 	stop := func() bool { return true }
 	if lost.Done() != nil {
 		stop = context.AfterFunc(lost, func() { cancel(context.Cause(lost)) })

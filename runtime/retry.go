@@ -62,7 +62,7 @@ func (x *delivery) retry(verdict error) (again bool) {
 
 // next is the same delivery for another attempt in this process.
 func (x *delivery) next() *delivery {
-	return &delivery{feed: x.feed, d: x.d, msg: x.msg, attempt: x.attempt + 1, immediate: x.immediate, firstFailure: x.firstFailure}
+	return &delivery{feed: x.feed, d: x.d, msg: x.msg, life: x.life, attempt: x.attempt + 1, immediate: x.immediate, firstFailure: x.firstFailure}
 }
 
 // republish sends the message to the group's own queue for its next attempt and then, when the broker has it, acks this
