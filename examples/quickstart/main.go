@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if err := run(ctx, console.New(os.Stdout, 7, 13, 5, 17, 4)); err != nil {
+	if err := run(ctx, newConsole(os.Stdout)); err != nil {
 		fmt.Fprintln(os.Stderr, "quickstart:", err)
 		os.Exit(1)
 	}
@@ -80,23 +81,32 @@ func run(ctx context.Context, out *console.Console, opts ...async.Option) error 
 	}
 	out.Line(console.Green, "event", "GreetedAsync", "async", "OnGreeted", "push", <-heard)
 
-	// Receive by pull: the caller asks for the next message. Commands wait in their queue until somebody does.
+	// Receive by pull: the caller asks for the next message. A command waits in its queue until somebody does.
 	if err := publisher.Remember(ctx, &greeterv1.RememberRequest{Name: "Ada"}); err != nil {
 		return err
 	}
+	name, err := recall(ctx, subscriber)
+	if err != nil {
+		return err
+	}
+	out.Line(console.Purple, "command", "Remember", "sync", "ReceiveRemember", "pull", name)
 	receipt = publisher.RememberAsync(ctx, &greeterv1.RememberRequest{Name: "Bob"})
 	if err := receipt.Wait(ctx); err != nil {
 		return err
 	}
-	for _, sent := range [][]string{{"Remember", "sync"}, {"RememberAsync", "async"}} {
-		delivery, err := subscriber.ReceiveRemember(ctx)
-		if err != nil {
-			return err
-		}
-		out.Line(console.Purple, "command", sent[0], sent[1], "ReceiveRemember", "pull", delivery.Msg.GetName())
-		if err := delivery.Settle(ctx, nil); err != nil {
-			return err
-		}
+	if name, err = recall(ctx, subscriber); err != nil {
+		return err
 	}
+	out.Line(console.Purple, "command", "RememberAsync", "async", "ReceiveRemember", "pull", name)
 	return rt.Close()
 }
+
+func recall(ctx context.Context, subscriber *greeterv1async.GreeterSubscriber) (string, error) {
+	delivery, err := subscriber.ReceiveRemember(ctx)
+	if err != nil {
+		return "", err
+	}
+	return delivery.Msg.GetName(), delivery.Settle(ctx, nil)
+}
+
+func newConsole(w io.Writer) *console.Console { return console.New(w, 7, 13, 5, 17, 4) }
