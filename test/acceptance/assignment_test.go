@@ -13,7 +13,7 @@ import (
 
 	ordersv1 "github.com/asyncpb/async/internal/gen/acme/orders/v1"
 	ordersv1async "github.com/asyncpb/async/internal/gen/acme/orders/v1/ordersv1async"
-	"github.com/asyncpb/async/runtime"
+	async "github.com/asyncpb/async/runtime"
 )
 
 // assignmentVariable makes this binary a process of an application under test.

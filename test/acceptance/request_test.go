@@ -14,7 +14,7 @@ import (
 
 	ordersv1 "github.com/asyncpb/async/internal/gen/acme/orders/v1"
 	ordersv1async "github.com/asyncpb/async/internal/gen/acme/orders/v1/ordersv1async"
-	"github.com/asyncpb/async/runtime"
+	async "github.com/asyncpb/async/runtime"
 )
 
 // remote is the error that a request's handler made for its caller.

@@ -12,7 +12,7 @@ import (
 
 	ordersv1 "github.com/asyncpb/async/internal/gen/acme/orders/v1"
 	ordersv1async "github.com/asyncpb/async/internal/gen/acme/orders/v1/ordersv1async"
-	"github.com/asyncpb/async/runtime"
+	async "github.com/asyncpb/async/runtime"
 )
 
 // trail remembers steps in their order.

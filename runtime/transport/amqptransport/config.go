@@ -195,8 +195,10 @@ func checkConfig(c *wamqp.Config) error {
 		{c.Exchange.GenerateName == nil, "Exchange.GenerateName must not be nil"},
 		{c.QueueBind.GenerateRoutingKey == nil, "QueueBind.GenerateRoutingKey must not be nil"},
 		{c.Connection.AmqpURI != "", "Connection.AmqpURI must stay empty: the address is the transport's URL"},
-		{c.Connection.AmqpConfig != nil && c.Connection.AmqpConfig.Recovery != nil,
-			"Connection.AmqpConfig.Recovery must stay nil: the transport reconnects by itself"},
+		{
+			c.Connection.AmqpConfig != nil && c.Connection.AmqpConfig.Recovery != nil,
+			"Connection.AmqpConfig.Recovery must stay nil: the transport reconnects by itself",
+		},
 		{c.Publish.Transactional, "Publish.Transactional must stay false: a transaction hides the errors of its messages"},
 		{!c.Publish.ConfirmDelivery, "Publish.ConfirmDelivery must stay true: without confirms a message can be lost without an error"},
 		{c.Publish.ChannelPoolSize != 0, "Publish.ChannelPoolSize must stay 0: use the option channels"},

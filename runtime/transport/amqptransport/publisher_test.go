@@ -179,8 +179,7 @@ func TestConnectionLossUnderSendLosesNothing(t *testing.T) {
 	s := subscription(t)
 	declare(t, direct, s)
 	const total, keys, cuts = 4000, 8, 10
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := t.Context()
 	outcomes := make([]<-chan error, 0, total)
 	for i := range total {
 		if i%(total/cuts) == total/cuts/2 {
