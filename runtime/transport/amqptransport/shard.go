@@ -103,12 +103,12 @@ func (sh *shard) serve(ses *session) error {
 	sh.channel, sh.returns, sh.progress = channel, returns, false
 	sh.mu.Unlock()
 
-	written := make(chan *send, cap(sh.t.window)+1)
+	written := make(chan publication, cap(sh.t.window)+1)
 	var confirms sync.WaitGroup
 	confirms.Go(func() {
-		for s := range written {
-			<-s.confirm.Done()
-			sh.confirmed(s)
+		for p := range written {
+			<-p.confirm.Done()
+			sh.confirmed(p)
 		}
 	})
 	cause := sh.write(ses, channel, closed, written)
@@ -123,7 +123,7 @@ func (sh *shard) serve(ses *session) error {
 }
 
 // write sends what is in the outbox until the channel is lost, and returns why it was.
-func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.Error, written chan<- *send) error {
+func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.Error, written chan<- publication) error {
 	why := func(e *amqp.Error) error {
 		if e != nil {
 			return e
@@ -159,7 +159,7 @@ func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.
 		sh.writing, s.confirm = nil, confirm
 		sh.inflight.push(s)
 		sh.mu.Unlock()
-		written <- s
+		written <- publication{s, confirm}
 	}
 }
 
@@ -225,12 +225,21 @@ func deliver(answers []answer) {
 	}
 }
 
-// confirmed takes the broker's answer to s, if it has not been taken already.
-func (sh *shard) confirmed(s *send) {
+// publication is one writing of a send, which may be written again.
+type publication struct {
+	send    *send
+	confirm *amqp.DeferredConfirmation
+}
+
+// confirmed takes the broker's answer to p, if it has not been taken already.
+func (sh *shard) confirmed(p publication) {
+	var answers []answer
 	sh.mu.Lock()
-	a := sh.settle(s)
+	if p.send.confirm == p.confirm {
+		answers = sh.settle(p.send)
+	}
 	sh.mu.Unlock()
-	deliver(a)
+	deliver(answers)
 }
 
 // settle reads the confirm of s, which is there. The caller holds the lock.
