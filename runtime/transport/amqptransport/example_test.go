@@ -2,7 +2,7 @@ package amqptransport_test
 
 import (
 	"context"
-	"log"
+	"fmt"
 
 	wamqp "github.com/ThreeDotsLabs/watermill-amqp/v3/pkg/amqp"
 
@@ -12,15 +12,18 @@ import (
 
 // A team that has its own rules for the names of exchanges opens the transport by itself and gives it to the runtime.
 func ExampleWithConfig() {
-	c, err := transport.ParseURL("amqp://guest:guest@127.0.0.1:5672/shop?heartbeat=5s")
+	c, err := transport.ParseURL(brokerURL()) // amqp://user:password@host:5672/vhost
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	tr, err := amqptransport.Open(context.Background(), c, amqptransport.WithConfig(func(c *wamqp.Config) {
 		c.Exchange.GenerateName = func(topic string) string { return "events." + topic }
 	}))
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
-	defer func() { _ = tr.Close(context.Background()) }()
+	fmt.Println(tr.Capabilities().System, tr.Close(context.Background()))
+	// Output: rabbitmq <nil>
 }
