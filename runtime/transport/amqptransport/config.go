@@ -28,6 +28,9 @@ const (
 	queueQuorum  = "quorum"
 	queueClassic = "classic"
 
+	exchangeTopic = "topic"
+	bindAll       = "#"
+
 	defaultPort    = "5672"
 	defaultTLSPort = "5671"
 )
@@ -85,9 +88,9 @@ func newSettings(c transport.Config, opts []Option) (*settings, error) {
 		pace:      pace{first: 100 * time.Millisecond, last: 10 * time.Second, growth: 2},
 		config: wamqp.Config{
 			Marshaler:       Marshaler{},
-			Exchange:        wamqp.ExchangeConfig{GenerateName: wamqp.GenerateExchangeNameTopicName, Type: "topic", Durable: true},
+			Exchange:        wamqp.ExchangeConfig{GenerateName: wamqp.GenerateExchangeNameTopicName, Type: exchangeTopic, Durable: true},
 			Queue:           wamqp.QueueConfig{Durable: true},
-			QueueBind:       wamqp.QueueBindConfig{GenerateRoutingKey: func(string) string { return "#" }},
+			QueueBind:       wamqp.QueueBindConfig{GenerateRoutingKey: func(string) string { return bindAll }},
 			Publish:         wamqp.PublishConfig{ConfirmDelivery: true},
 			TopologyBuilder: &wamqp.DefaultTopologyBuilder{},
 		},
