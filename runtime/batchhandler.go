@@ -10,8 +10,12 @@ func (f *feed) processBatch(gathered []*delivery) {
 	b := f.b
 	entries := gathered[:0]
 	for _, x := range gathered {
-		if x.lost() || f.isDraining() {
+		if x.lost() {
 			x.requeue()
+			continue
+		}
+		if f.isDraining() {
+			f.giveBack(x)
 			continue
 		}
 		if x.expired() {

@@ -216,15 +216,18 @@ func (b *binding) release() {
 	}
 }
 
-// retire drains a feed in the background: it gives back what was not begun now, and closes when the rest is settled, or when
-// the runtime is shut down.
+// retire halts a feed and drains it in the background: it closes when what was begun is settled, or when the runtime is shut
+// down.
 func (rt *Runtime) retire(f *feed) {
-	f.giveBackAll()
-	rt.background.Go(func() {
-		if err := f.drain(context.Background()); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	warn := func(err error) {
+		if err != nil {
 			rt.log.Warn("a drain was not clean", "binding", f.b.name(), "error", err)
 		}
-	})
+	}
+	warn(f.halt(ctx))
+	rt.background.Go(func() { warn(f.drain(context.Background())) })
 }
 
 // checkGroup holds the grammar of groups, so that every transport can name a queue after one.

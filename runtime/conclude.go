@@ -175,7 +175,7 @@ func (x *delivery) hold(d time.Duration, f func()) {
 		if x.wait(d) {
 			f()
 		} else {
-			x.requeue()
+			x.feed.giveBack(x)
 		}
 	}()
 }

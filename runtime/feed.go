@@ -2,6 +2,7 @@ package async
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"sync"
 	"time"
@@ -20,11 +21,15 @@ type feed struct {
 	queues      []chan *delivery // one; or one for each lane of an ordered binding
 	draining    chan struct{}    // closed: what was not begun goes back
 	stopped     chan struct{}    // closed: workers end
+	haltOnce    sync.Once
 	drainOnce   sync.Once
-	givingBack  sync.Once
 	consumption transport.Consumption
 	open        sync.WaitGroup // deliveries that are not settled
 	workers     sync.WaitGroup
+
+	mu       sync.Mutex
+	halted   bool        // nothing is fetched any more
+	leftover []*delivery // what goes back as soon as nothing is fetched: before, it would come again at once
 }
 
 func newFeed(b *binding, values context.Context) *feed {
@@ -80,7 +85,7 @@ func (f *feed) enqueue(x *delivery) {
 	select {
 	case queue <- x:
 	case <-f.draining:
-		x.requeue()
+		f.giveBack(x)
 	}
 }
 
@@ -150,17 +155,57 @@ func (f *feed) gather(queue chan *delivery, x *delivery) []*delivery {
 	return batch
 }
 
+// halt stops fetching and gives back what was not begun.
+func (f *feed) halt(ctx context.Context) (err error) {
+	f.haltOnce.Do(func() {
+		close(f.draining)
+		err = f.consumption.Stop(ctx)
+		f.mu.Lock()
+		f.halted = true
+		leftover := f.leftover
+		f.leftover = nil
+		f.mu.Unlock()
+		for _, x := range leftover {
+			x.requeue()
+		}
+		for _, queue := range f.queues {
+			f.empty(queue)
+		}
+	})
+	return err
+}
+
+// giveBack puts a delivery back that was not begun.
+func (f *feed) giveBack(x *delivery) {
+	f.mu.Lock()
+	if !f.halted {
+		f.leftover = append(f.leftover, x)
+		f.mu.Unlock()
+		return
+	}
+	f.mu.Unlock()
+	x.requeue()
+}
+
+// empty gives back what waits in a queue. Workers may do the same at the same time.
+func (f *feed) empty(queue chan *delivery) {
+	for {
+		select {
+		case x := <-queue:
+			x.requeue()
+		default:
+			return
+		}
+	}
+}
+
 // drainGrace is how long handlers have to return after their contexts were cancelled.
 const drainGrace = time.Second
 
-// drain stops fetching, gives back what was not begun, waits for what was, until ctx ends, and closes the consumption. What
-// is unsettled then goes back too.
+// drain halts, waits for what was begun, until ctx ends, and closes the consumption. What is unsettled then goes back too.
 func (f *feed) drain(ctx context.Context) error {
-	var err error
+	err := f.halt(ctx)
 	f.drainOnce.Do(func() {
-		f.giveBackAll()
-		err = f.consumption.Stop(ctx)
-		f.giveBackAll()
 		wait, stopWait := context.WithCancelCause(ctx)
 		unlink := context.AfterFunc(f.b.rt.handlersCtx, func() { stopWait(context.Cause(f.b.rt.handlersCtx)) })
 		if waitGroup(wait, &f.open) != nil {
@@ -175,34 +220,12 @@ func (f *feed) drain(ctx context.Context) error {
 		stopWait(nil)
 		closing, cancel := context.WithTimeout(background(ctx), closeTimeout)
 		defer cancel()
-		if closeErr := f.consumption.Close(closing); err == nil {
-			err = closeErr
-		}
+		err = errors.Join(err, f.consumption.Close(closing))
 		close(f.stopped)
 		f.abandon()
 	})
 	return err
 }
 
-// closeTimeout bounds the close of a consumption after the drain.
+// closeTimeout bounds what a drain asks of the broker after its time is up.
 const closeTimeout = 5 * time.Second
-
-// giveBackAll gives back everything that waits in a queue, and from now on what comes in.
-func (f *feed) giveBackAll() {
-	f.givingBack.Do(func() { close(f.draining) })
-	for _, queue := range f.queues {
-		f.giveBack(queue)
-	}
-}
-
-// giveBack empties a queue. Workers may do the same at the same time.
-func (f *feed) giveBack(queue chan *delivery) {
-	for {
-		select {
-		case x := <-queue:
-			x.requeue()
-		default:
-			return
-		}
-	}
-}

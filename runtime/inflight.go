@@ -69,8 +69,11 @@ func (x *delivery) process() {
 	f := x.feed
 	for {
 		switch {
-		case x.lost(), f.isDraining():
+		case x.lost():
 			x.requeue()
+			return
+		case f.isDraining():
+			f.giveBack(x)
 			return
 		case x.expired():
 			return

@@ -148,19 +148,23 @@ func (rt *Runtime) Shutdown(ctx context.Context) error {
 	drain, cancel := context.WithTimeoutCause(ctx, rt.drainTimeout, ErrDrainTimeout)
 	defer cancel()
 	rt.drainAll(drain, bindings)
-	var errs []error
-	if err := waitGroup(drain, &rt.background); err != nil {
-		errs = append(errs, fmt.Errorf("drain: %w", err))
-	}
+	_ = waitGroup(drain, &rt.background) // what is held by then goes back
 	rt.handlersStop(ErrDrainTimeout)
-	for _, l := range rt.links {
-		errs = append(errs, l.inbox.close(drain))
+	rt.background.Wait()
+
+	last, release := drain, func() {}
+	if drain.Err() != nil {
+		last, release = context.WithTimeoutCause(background(ctx), drainGrace, ErrDrainTimeout)
 	}
-	if err := rt.flush(drain); err != nil {
+	defer release()
+	var errs []error
+	for _, l := range rt.links {
+		errs = append(errs, l.inbox.close(last))
+	}
+	if err := rt.flush(last); err != nil {
 		errs = append(errs, fmt.Errorf("open sends: %w", err))
 	}
-	errs = append(errs, rt.closeLinks(drain))
-	rt.background.Wait()
+	errs = append(errs, rt.closeLinks(last))
 	if err := errors.Join(errs...); err != nil {
 		rt.finalErr = fmt.Errorf("async: shutdown: %w", err)
 	}

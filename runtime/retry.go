@@ -43,7 +43,7 @@ func (x *delivery) retry(verdict error) (again bool) {
 	switch {
 	case b.sub.Ordered && b.mode == modePush:
 		if !x.wait(delay) {
-			x.requeue()
+			x.feed.giveBack(x)
 			return false
 		}
 		x.attempt++

@@ -1,6 +1,8 @@
 package contract
 
 import (
+	"slices"
+
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	asyncv1 "github.com/asyncpb/async/gen/async/v1"
@@ -30,7 +32,7 @@ func (s *Spec) fields(found *Findings) {
 			}
 			s.MessageID = field
 			if field.Kind() != protoreflect.StringKind || field.Cardinality() == protoreflect.Repeated {
-				found.refuse(fieldAt(field, 2), "message id %s is a %s; annotate a string field that is not repeated", field.FullName(), describe(field))
+				found.refuse(fieldAt(field, 2), "message id %s has type %s; annotate a string field that is not repeated", field.FullName(), describe(field))
 			}
 		}
 		if options.Header != nil {
@@ -47,7 +49,7 @@ func (s *Spec) header(field protoreflect.FieldDescriptor, options *asyncv1.Field
 		found.refuse(at, "header %q of %s is reserved by %q; write another name", name, field.FullName(), reserved)
 	}
 	if field.Cardinality() == protoreflect.Repeated || field.Message() != nil {
-		found.refuse(at, "header %s is a %s; annotate a scalar or enum field that is not repeated", field.FullName(), describe(field))
+		found.refuse(at, "header %s has type %s; annotate a scalar or enum field that is not repeated", field.FullName(), describe(field))
 	}
 	if other, ok := taken[name]; ok {
 		found.refuse(at, "header %q is written by %s and by %s; give one of them another name", name, other.FullName(), field.Name())
@@ -57,13 +59,9 @@ func (s *Spec) header(field protoreflect.FieldDescriptor, options *asyncv1.Field
 }
 
 func checkKey(field protoreflect.FieldDescriptor, found *Findings) {
-	good := field.Cardinality() != protoreflect.Repeated
-	switch field.Kind() {
-	case protoreflect.BoolKind, protoreflect.FloatKind, protoreflect.DoubleKind, protoreflect.MessageKind, protoreflect.GroupKind:
-		good = false
-	}
-	if !good {
-		found.refuse(fieldAt(field, 1), "key %s is a %s; annotate a string, bytes, integer or enum field that is not repeated", field.FullName(), describe(field))
+	bad := []protoreflect.Kind{protoreflect.BoolKind, protoreflect.FloatKind, protoreflect.DoubleKind, protoreflect.MessageKind, protoreflect.GroupKind}
+	if field.Cardinality() == protoreflect.Repeated || slices.Contains(bad, field.Kind()) {
+		found.refuse(fieldAt(field, 1), "key %s has type %s; annotate a string, bytes, integer or enum field that is not repeated", field.FullName(), describe(field))
 	}
 }
 
@@ -73,9 +71,9 @@ func describe(field protoreflect.FieldDescriptor) string {
 	case field.IsMap():
 		return "map"
 	case field.IsList():
-		return "repeated " + field.Kind().String() + " field"
+		return "repeated " + field.Kind().String()
 	default:
-		return field.Kind().String() + " field"
+		return field.Kind().String()
 	}
 }
 

@@ -34,7 +34,7 @@ func (c *pairConsumer) Consume(ctx context.Context, s Subscription, receive func
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	sub, err := c.subscriber(s)
+	sub, err := c.open(s)
 	if err != nil {
 		return nil, fmt.Errorf("consume %q: %w", s.Queue(), err)
 	}
@@ -81,7 +81,45 @@ func (c *pairConsumer) refuse(s Subscription) error {
 				s.Queue(), want.what, want.name, c.capabilities.System, ErrUnsupported)
 		}
 	}
+	if len(s.GroupAliases) > 0 {
+		// To subscribe under an old name would make that group again, and everything would be handled twice.
+		return fmt.Errorf("consume %q: Subscription.GroupAliases cannot be followed through a Watermill subscriber; drain the old group before it is renamed: %w",
+			s.Queue(), ErrUnsupported)
+	}
 	return nil
+}
+
+// declare initializes every topic of s where the subscriber can; others have nothing to declare.
+func (c *pairConsumer) declare(s Subscription) error {
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	if err := c.refuse(s); err != nil {
+		return err
+	}
+	sub, err := c.open(s)
+	if err != nil {
+		return fmt.Errorf("declare %q: %w", s.Queue(), err)
+	}
+	var errs []error
+	if initializer, ok := sub.(message.SubscribeInitializer); ok {
+		for _, topic := range c.topics(s) {
+			errs = append(errs, initializer.SubscribeInitialize(topic))
+		}
+	}
+	return errors.Join(append(errs, sub.Close())...)
+}
+
+// open makes a subscriber for s, which finds the aliases elsewhere: in the topics that it is asked to subscribe to.
+func (c *pairConsumer) open(s Subscription) (message.Subscriber, error) {
+	c.mu.Lock()
+	closed := c.closed
+	c.mu.Unlock()
+	if closed {
+		return nil, ErrClosed
+	}
+	s.Aliases = nil
+	return c.subscriber(s)
 }
 
 // topics lists what a group listens to: its topic, the aliases, and the topic that stands for the group itself.
@@ -116,8 +154,9 @@ func (c *pairConsumer) close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// pairConsumption reads the channels of one Watermill subscriber. A place is taken before a message is read and
-// given back when it is settled, so that the bound on deliveries in flight holds over all channels.
+// pairConsumption reads the channels of one Watermill subscriber. A message needs a place before it is handed out, and
+// has it until it is settled, so that the bound on deliveries in flight holds over all channels. It is read before it
+// has one, or a channel without messages could keep the place from the others.
 type pairConsumption struct {
 	owner   *pairConsumer
 	sub     message.Subscriber
@@ -159,19 +198,18 @@ func (r *pairConsumption) start(topics []string, lanes int) error {
 func (r *pairConsumption) read(messages <-chan *message.Message) {
 	for {
 		select {
-		case r.places <- struct{}{}:
-		case <-r.flow.Done():
-			return
-		}
-		select {
 		case msg, ok := <-messages:
 			if !ok {
-				<-r.places
 				return
 			}
-			r.deliver(msg)
+			select {
+			case r.places <- struct{}{}:
+				r.deliver(msg)
+			case <-r.flow.Done():
+				msg.Nack()
+				return
+			}
 		case <-r.flow.Done():
-			<-r.places
 			return
 		}
 	}

@@ -43,8 +43,7 @@ func (p *publisher) Publish(topic string, messages ...*message.Message) error {
 			return fmt.Errorf("publish to %q: message %d is nil", topic, i)
 		}
 	}
-	batch := newBatch()
-	defer batch.free()
+	var batch batch
 	for i, msg := range messages {
 		ctx := msg.Context()
 		deadline, bounded := ctx.Deadline()
@@ -80,27 +79,7 @@ type batch struct {
 	mu   sync.Mutex
 	open int
 	errs []error
-	// last gets one value when the count falls to zero.
-	last chan struct{}
-}
-
-var batches = sync.Pool{New: func() any { return &batch{last: make(chan struct{}, 1)} }}
-
-// newBatch returns a batch with one share open, the caller's: it falls in wait.
-func newBatch() *batch {
-	b, ok := batches.Get().(*batch)
-	if !ok {
-		b = &batch{last: make(chan struct{}, 1)}
-	}
-	b.open = 1
-	return b
-}
-
-// free gives the batch back. Every share has fallen by then, and done is called once for each send, so that nobody
-// touches it any more.
-func (b *batch) free() {
-	b.errs = nil
-	batches.Put(b)
+	last chan struct{} // made by a wait that has to wait, closed when nothing is open
 }
 
 func (b *batch) add() {
@@ -115,25 +94,20 @@ func (b *batch) resolve(i int, err error) {
 	if err != nil {
 		b.errs = append(b.errs, fmt.Errorf("message %d: %w", i, err))
 	}
-	b.fall()
-}
-
-// fall takes one share away; b.mu is held. It signals under the lock, so that the waiter cannot reuse the batch
-// while the last resolver still holds it.
-func (b *batch) fall() {
 	b.open--
-	if b.open == 0 {
-		b.last <- struct{}{}
+	if b.open == 0 && b.last != nil {
+		close(b.last)
 	}
 }
 
 func (b *batch) wait() error {
 	b.mu.Lock()
-	b.fall()
-	b.mu.Unlock()
-	<-b.last
-	// The last resolver may still be on its way out of the lock.
-	b.mu.Lock()
+	if b.open > 0 {
+		b.last = make(chan struct{})
+		b.mu.Unlock()
+		<-b.last
+		b.mu.Lock()
+	}
 	defer b.mu.Unlock()
 	return errors.Join(b.errs...)
 }

@@ -31,21 +31,22 @@ func WithCloseFunc(free func(ctx context.Context) error) WrapOption {
 	return wrapOptionFunc(func(w *wrapped) { w.free = free })
 }
 
-// Wrap makes any Watermill pair a [Transport] with [Sender] and [Consumer].
+// Wrap makes any Watermill pair a [Transport] with [Sender], [Consumer] and [Declarer].
 //
-// newSubscriber is called once for each subscription, with the physical names in it; where its broker has groups, it
-// puts s.Group in the place where the broker wants it. Each subscriber is closed with its consumption, and the
-// publisher with the transport.
+// newSubscriber is called for each subscription, with the physical names in it; where its broker has groups, it puts
+// s.Group in the place where the broker wants it. It must return a new subscriber each time: that is closed with its
+// consumption, and the publisher with the transport. Aliases are subscribed to as topics of their own, and so are
+// reply addresses, which come with [KindReply] and without a group. Declare initializes the topics of subscribers that
+// are a [message.SubscribeInitializer].
 //
 // By default the pair is taken to be able to do nothing but carry messages: every capability is [None], except for
-// Reply and DeadLetter, which are [Emulated]: replies and dead letters are published to topics of their names.
-// [WithCapabilities] declares more. Its System is "watermill" unless that says otherwise.
+// Reply and DeadLetter, which are [Emulated]: replies and dead letters are published to topics of their names, and whether
+// those are kept for a later subscriber is the wrapped broker's matter. [WithCapabilities] declares more. Its System is "watermill" unless that says otherwise.
 func Wrap(p message.Publisher, newSubscriber func(Subscription) (message.Subscriber, error), opts ...WrapOption) Transport {
 	w := &wrapped{
-		newSubscriber: newSubscriber,
-		capabilities:  Capabilities{Reply: Emulated, DeadLetter: Emulated},
-		free:          func(context.Context) error { return nil },
-		publisher:     p,
+		capabilities: Capabilities{Reply: Emulated, DeadLetter: Emulated},
+		free:         func(context.Context) error { return nil },
+		publisher:    p,
 	}
 	for _, o := range opts {
 		o.applyWrap(w)
@@ -60,12 +61,11 @@ func Wrap(p message.Publisher, newSubscriber func(Subscription) (message.Subscri
 }
 
 type wrapped struct {
-	publisher     message.Publisher
-	newSubscriber func(Subscription) (message.Subscriber, error)
-	capabilities  Capabilities
-	free          func(context.Context) error
-	sender        *pairSender
-	consumer      *pairConsumer
+	publisher    message.Publisher
+	capabilities Capabilities
+	free         func(context.Context) error
+	sender       *pairSender
+	consumer     *pairConsumer
 
 	closing sync.Once
 	err     error
@@ -94,6 +94,9 @@ func (w *wrapped) Send(ctx context.Context, p Publication, msg *message.Message,
 func (w *wrapped) Consume(ctx context.Context, s Subscription, receive func(Delivery)) (Consumption, error) {
 	return w.consumer.Consume(ctx, s, receive)
 }
+
+// Declare calls SubscribeInitialize for every topic of s, on a subscriber that has it.
+func (w *wrapped) Declare(_ context.Context, s Subscription) error { return w.consumer.declare(s) }
 
 // Close ends the consumptions and the sends, then closes the publisher.
 func (w *wrapped) Close(ctx context.Context) error {

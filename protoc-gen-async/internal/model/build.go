@@ -150,14 +150,13 @@ func header(file protoreflect.FileDescriptor) []string {
 
 func (b *builder) service(file *protogen.File, service *protogen.Service, specs map[protoreflect.FullName]*contract.Spec) *Service {
 	name := service.GoName
-	marked := service.Desc.Options().(*descriptorpb.ServiceOptions).GetDeprecated() ||
-		file.Proto.GetOptions().GetDeprecated()
-	comment := commentLines(service.Comments.Leading)
+	options, _ := service.Desc.Options().(*descriptorpb.ServiceOptions)
+	comment, deprecation := documented(service.Comments.Leading, options.GetDeprecated() || file.Proto.GetOptions().GetDeprecated())
 	made := &Service{
 		FullName:      string(service.Desc.FullName()),
 		Quoted:        strconv.Quote(string(service.Desc.FullName())),
-		Comment:       paragraph(comment),
-		Deprecated:    deprecated(marked, comment),
+		Comment:       comment,
+		Deprecated:    deprecation,
 		Name:          name + "Name",
 		Publisher:     name + "Publisher",
 		PublisherType: small(name) + "Publisher",
@@ -194,16 +193,12 @@ func (b *builder) service(file *protogen.File, service *protogen.Service, specs 
 
 func (b *builder) method(parent *Service, service *protogen.Service, method *protogen.Method, spec *contract.Spec) *Method {
 	name := method.GoName
-	marked := method.Desc.Options().(*descriptorpb.MethodOptions).GetDeprecated()
-	comment := commentLines(method.Comments.Leading)
-	deprecation := deprecated(marked, comment)
-	if deprecation == nil && !marked {
-		deprecation = parent.Deprecated
-	}
+	options, _ := method.Desc.Options().(*descriptorpb.MethodOptions)
+	comment, deprecation := documented(method.Comments.Leading, options.GetDeprecated() || parent.Deprecated != nil)
 	made := &Method{
 		FullName:   parent.FullName + "." + spec.Method,
 		Quoted:     strconv.Quote(spec.Method),
-		Comment:    paragraph(comment),
+		Comment:    comment,
 		Deprecated: deprecation,
 
 		Name: name, Async: name + "Async", Batch: name + "Batch",

@@ -1,6 +1,8 @@
 package model
 
 import (
+	"go/build/constraint"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -21,9 +23,12 @@ func commentLines(c protogen.Comments) []string {
 	for line := range strings.SplitSeq(text, "\n") {
 		line = strings.Map(printable, strings.ToValidUTF8(line, string(utf8.RuneError)))
 		line = strings.TrimRightFunc(strings.TrimPrefix(line, " "), unicode.IsSpace)
-		if line == "" {
+		switch {
+		case line == "":
 			lines = append(lines, "//")
-		} else {
+		case constraint.IsPlusBuild("// " + line): // the printer would make a build constraint of it
+			lines = append(lines, "// "+strings.Replace(line, "+build", "`+build`", 1))
+		default:
 			lines = append(lines, "// "+line)
 		}
 	}
@@ -49,15 +54,16 @@ func paragraph(lines []string) []string {
 	return append([]string{"//"}, lines...)
 }
 
-// deprecated returns the deprecation of something that is marked so, unless its own comment explains it already.
-func deprecated(marked bool, comment []string) []string {
+// documented returns the comment of something and its deprecation, both to be put behind a sentence of ours. A comment of
+// something deprecated says so, in its own words if it has some.
+func documented(comment protogen.Comments, marked bool) (lines, deprecated []string) {
+	lines = paragraph(commentLines(comment))
 	if !marked {
-		return nil
+		return lines, nil
 	}
-	for _, line := range comment {
-		if strings.HasPrefix(line, "// Deprecated: ") {
-			return nil
-		}
+	deprecated = []string{"//", deprecation}
+	if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, "// Deprecated: ") }) {
+		lines = append(lines, deprecated...)
 	}
-	return []string{"//", deprecation}
+	return lines, deprecated
 }

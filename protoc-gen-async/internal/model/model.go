@@ -20,7 +20,8 @@ type File struct {
 type Service struct {
 	// FullName is the name in the .proto file; Quoted is the same as a Go string.
 	FullName, Quoted string
-	// Comment and Deprecated are finished comment lines, "//" included. Deprecated is empty if the service is not.
+	// Comment and Deprecated are finished comment lines to put behind a sentence, "//" included. Comment says as well that
+	// the service is deprecated; Deprecated is for where the comment is not carried over, and empty if it is not.
 	Comment, Deprecated []string
 
 	// Names of what is generated once for a service.
@@ -37,7 +38,7 @@ type Service struct {
 type Method struct {
 	// FullName is "<Service>.<Method>" with the package; Quoted is the name of the rpc as a Go string.
 	FullName, Quoted string
-	// Comment is the comment of the rpc, Deprecated its deprecation: finished lines, "//" included.
+	// Comment and Deprecated are as those of Service.
 	Comment, Deprecated []string
 
 	// Name is the Go name; Async, Batch, On, OnBatch, Receive and All are the names of methods made from it.

@@ -25,6 +25,15 @@ func (s scope) take(name, owner string, at contract.Position, found *contract.Fi
 	return true
 }
 
+// free declares a name that users do not see, with underscores behind it if it is taken.
+func (s scope) free(name, owner string) string {
+	for s[name] != "" {
+		name += "_"
+	}
+	s[name] = owner
+	return name
+}
+
 // takeMessages declares what protoc-gen-go generates for the messages and enums of a file, for code that stands beside it.
 func (s scope) takeMessages(file *protogen.File) {
 	for _, e := range file.Enums {
@@ -76,14 +85,18 @@ func (b *builder) declare(made *Service, service *protogen.Service, methods []*p
 	owner, at := "service "+made.FullName, contract.Locate(service.Desc)
 	own := []string{made.Name, made.Handler, made.Unimplemented, made.Register, made.Subscriber, made.NewSubscriber}
 	if len(made.Sends) > 0 {
-		own = append(own, made.Publisher, made.PublisherType, made.NewPublisher)
+		own = append(own, made.Publisher, made.NewPublisher)
 	}
 	if len(made.Calls) > 0 {
-		own = append(own, made.Client, made.ClientType, made.NewClient)
+		own = append(own, made.Client, made.NewClient)
 	}
 	for _, name := range own {
-		names.take(name, owner, at, &b.found)
+		if !names.take(name, owner, at, &b.found) && strings.HasPrefix(names[made.Name], "service ") && names[made.Name] != owner {
+			return // a service of the same Go name: everything else clashes as well
+		}
 	}
+	made.PublisherType = names.free(made.PublisherType, owner)
+	made.ClientType = names.free(made.ClientType, owner)
 	handler, publisher, client, subscriber := scope{}, scope{}, scope{}, scope{}
 	for i, m := range made.Methods {
 		rpc, at := "rpc "+m.FullName, contract.Locate(methods[i].Desc)
@@ -91,7 +104,7 @@ func (b *builder) declare(made *Service, service *protogen.Service, methods []*p
 			continue // every other name of the rpc clashes as well
 		}
 		names.take(m.Topic, rpc, at, &b.found)
-		names.take(m.Spec, rpc, at, &b.found)
+		m.Spec = names.free(m.Spec, rpc)
 		side, sent, received := publisher, []string{m.Name, m.Async, m.Batch}, []string{m.On, m.OnBatch, m.Receive, m.All}
 		if m.IsRequest {
 			side, sent, received = client, []string{m.Name, m.Async}, []string{m.On}

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -54,9 +55,15 @@ var sizeUnits = []struct {
 	suffix string
 	bytes  int64
 }{
-	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30},
-	{"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9},
-	{"B", 1}, {"", 1},
+	{"KiB", 1 << 10},
+	{"MiB", 1 << 20},
+	{"GiB", 1 << 30},
+	{"kB", 1e3},
+	{"KB", 1e3},
+	{"MB", 1e6},
+	{"GB", 1e9},
+	{"B", 1},
+	{"", 1},
 }
 
 // size reads a number of bytes: 1048576, 1024KiB, 1MiB, 1MB.
@@ -129,12 +136,10 @@ func boolean(text string) (value bool, what, instead string) {
 // oneOf takes one of the words.
 func oneOf(words ...string) parser[string] {
 	return func(text string) (value, what, instead string) {
-		for _, word := range words {
-			if text == word {
-				return text, "", ""
-			}
-		}
-		if len(words) == 1 {
+		switch {
+		case slices.Contains(words, text):
+			return text, "", ""
+		case len(words) == 1:
 			return "", "is not known", "write " + words[0] + ", or remove the key"
 		}
 		return "", "is not known", "write one of " + strings.Join(words, ", ")
@@ -168,5 +173,3 @@ func filled(text string) (value, what, instead string) {
 	}
 	return text, "", ""
 }
-
-func anything(text string) (value, what, instead string) { return text, "", "" }

@@ -323,7 +323,7 @@ func (f *feed) tag() string {
 // subscribe starts the consumer at the broker.
 func (f *feed) subscribe(ch *amqp.Channel) (<-chan amqp.Delivery, error) {
 	if f.old {
-		if _, err := ch.QueueDeclarePassive(f.queue, true, false, false, false, nil); err != nil {
+		if err := f.c.t.retire(ch, f.queue, f.c.s); err != nil {
 			return nil, err
 		}
 	}

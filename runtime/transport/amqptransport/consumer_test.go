@@ -135,7 +135,9 @@ func TestOnlyTheFirstSettleCounts(t *testing.T) {
 	if err := settle(t, d, transport.Ack); err != nil {
 		t.Fatal(err)
 	}
-	d.Settle(transport.Requeue, func(err error) { t.Errorf("the second settlement was reported: %v", err) })
+	if err := settle(t, d, transport.Requeue); !errors.Is(err, transport.ErrDeliveryLost) {
+		t.Errorf("the second settlement: %v, want ErrDeliveryLost", err)
+	}
 	if err := tr.Report(); err != nil {
 		t.Errorf("Report: %v", err)
 	}

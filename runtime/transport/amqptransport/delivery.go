@@ -233,6 +233,7 @@ func (d *delivery) Redeliveries() int { return d.redeliveries }
 
 func (d *delivery) Settle(o transport.Outcome, done func(error)) {
 	if d.settled.Swap(true) {
+		outcome{done: done}.report(transport.ErrDeliveryLost)
 		return
 	}
 	d.post.settle(outcome{tag: d.tag, requeue: o == transport.Requeue, done: done, out: true})

@@ -329,6 +329,28 @@ func (t *Transport) buildGroup(ctx context.Context, ses *session, s transport.Su
 	})
 }
 
+// retire checks that the queue of an old group name exists, and takes its bindings away: the new queue has them, and
+// with both the group would get every message twice. Where nothing may be declared, whoever does it has to see to that.
+func (t *Transport) retire(ch *amqp.Channel, queue string, s transport.Subscription) error {
+	if _, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil); err != nil {
+		return err
+	}
+	if t.settings.declare != transport.DeclareCreate {
+		return nil
+	}
+	for _, topic := range topics(s) {
+		exchange := t.settings.config.Exchange.GenerateName(topic)
+		if exchange == "" {
+			continue
+		}
+		err := ch.QueueUnbind(queue, t.settings.config.QueueBind.GenerateRoutingKey(topic), exchange, t.settings.config.QueueBind.Arguments)
+		if err != nil {
+			return wrap("queue", queue, err)
+		}
+	}
+	return nil
+}
+
 // declared reads the answer to a declaration. When only verifying, a user without the right to declare cannot compare
 // the arguments; that the entity is there has been seen before.
 func (t *Transport) declared(kind, name string, err error) error {

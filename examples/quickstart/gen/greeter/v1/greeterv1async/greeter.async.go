@@ -30,8 +30,7 @@ const (
 )
 
 var greeterGreet = async.Spec{
-	Service: GreeterName, Method: "Greet", Kind: async.KindRequest, Topic: GreeterGreetTopic,
-	Group:  "greeter.v1.Greeter",
+	Service: GreeterName, Method: "Greet", Kind: async.KindRequest, Topic: GreeterGreetTopic, Group: "greeter.v1.Greeter",
 	Type:   "greeter.v1.GreetRequest",
 	Input:  func() proto.Message { return new(greeterv1.GreetRequest) },
 	Output: func() proto.Message { return new(greeterv1.Greeting) },
@@ -44,8 +43,7 @@ var greeterGreeted = async.Spec{
 }
 
 var greeterRemember = async.Spec{
-	Service: GreeterName, Method: "Remember", Kind: async.KindCommand, Topic: GreeterRememberTopic,
-	Group: "greeter.v1.Greeter",
+	Service: GreeterName, Method: "Remember", Kind: async.KindCommand, Topic: GreeterRememberTopic, Group: "greeter.v1.Greeter",
 	Type:  "greeter.v1.RememberRequest",
 	Input: func() proto.Message { return new(greeterv1.RememberRequest) },
 }
@@ -165,19 +163,14 @@ type GreeterHandler interface {
 // back unharmed. Embed it by value, and a handler keeps compiling when the service grows.
 type UnimplementedGreeterHandler struct{}
 
-var _ GreeterHandler = UnimplementedGreeterHandler{}
-
-// Greet returns the error for an rpc that is not implemented.
 func (UnimplementedGreeterHandler) Greet(context.Context, *greeterv1.GreetRequest) (*greeterv1.Greeting, error) {
 	return nil, async.Unimplemented(&greeterGreet)
 }
 
-// Greeted returns the error for an rpc that is not implemented.
 func (UnimplementedGreeterHandler) Greeted(context.Context, *greeterv1.Greeting) error {
 	return async.Unimplemented(&greeterGreeted)
 }
 
-// Remember returns the error for an rpc that is not implemented.
 func (UnimplementedGreeterHandler) Remember(context.Context, *greeterv1.RememberRequest) error {
 	return async.Unimplemented(&greeterRemember)
 }
@@ -210,15 +203,11 @@ func NewGreeterSubscriber(rt *async.Runtime, opts ...async.SubscribeOption) *Gre
 }
 
 // OnGreet has h answer each request greeter.v1.Greeter.Greet once the runtime runs. It only records; call it before Run.
-//
-// Greet is a request: it has a reply.
 func (s *GreeterSubscriber) OnGreet(h func(context.Context, *greeterv1.GreetRequest) (*greeterv1.Greeting, error), opts ...async.SubscribeOption) error {
 	return s.greet.On(h, opts...)
 }
 
 // OnGreeted has h called with each event greeter.v1.Greeter.Greeted once the runtime runs. It only records; call it before Run.
-//
-// Greeted is an event: every application that subscribes hears of it.
 func (s *GreeterSubscriber) OnGreeted(h func(context.Context, *greeterv1.Greeting) error, opts ...async.SubscribeOption) error {
 	return s.greeted.On(h, opts...)
 }
@@ -239,8 +228,6 @@ func (s *GreeterSubscriber) AllGreeted(ctx context.Context) iter.Seq2[*async.Del
 }
 
 // OnRemember has h called with each command greeter.v1.Greeter.Remember once the runtime runs. It only records; call it before Run.
-//
-// Remember is a command: exactly one handler does it, now or later.
 func (s *GreeterSubscriber) OnRemember(h func(context.Context, *greeterv1.RememberRequest) error, opts ...async.SubscribeOption) error {
 	return s.remember.On(h, opts...)
 }

@@ -46,9 +46,7 @@ var orderEventsMoved = async.Spec{
 	Service: OrderEventsName, Method: "Moved", Kind: async.KindEvent, Topic: OrderEventsMovedTopic,
 	Type: "acme.orders.v1.OrderMoved",
 	Policy: async.Policy{
-		Retry: async.Retry{
-			MinBackoff: new(20 * time.Millisecond),
-		},
+		Retry:    async.Retry{MinBackoff: new(20 * time.Millisecond)},
 		Ordering: async.OrderingByKey,
 	},
 	Input: func() proto.Message { return new(ordersv1.OrderMoved) },
@@ -135,14 +133,10 @@ type OrderEventsHandler interface {
 // back unharmed. Embed it by value, and a handler keeps compiling when the service grows.
 type UnimplementedOrderEventsHandler struct{}
 
-var _ OrderEventsHandler = UnimplementedOrderEventsHandler{}
-
-// Placed returns the error for an rpc that is not implemented.
 func (UnimplementedOrderEventsHandler) Placed(context.Context, *ordersv1.OrderPlaced) error {
 	return async.Unimplemented(&orderEventsPlaced)
 }
 
-// Moved returns the error for an rpc that is not implemented.
 func (UnimplementedOrderEventsHandler) Moved(context.Context, *ordersv1.OrderMoved) error {
 	return async.Unimplemented(&orderEventsMoved)
 }
@@ -172,8 +166,6 @@ func NewOrderEventsSubscriber(rt *async.Runtime, opts ...async.SubscribeOption) 
 }
 
 // OnPlaced has h called with each event acme.orders.v1.OrderEvents.Placed once the runtime runs. It only records; call it before Run.
-//
-// Placed says that an order was placed.
 func (s *OrderEventsSubscriber) OnPlaced(h func(context.Context, *ordersv1.OrderPlaced) error, opts ...async.SubscribeOption) error {
 	return s.placed.On(h, opts...)
 }
@@ -194,8 +186,6 @@ func (s *OrderEventsSubscriber) AllPlaced(ctx context.Context) iter.Seq2[*async.
 }
 
 // OnMoved has h called with each event acme.orders.v1.OrderEvents.Moved once the runtime runs. It only records; call it before Run.
-//
-// Moved says where an order is; the moves of one order are handled in the order sent.
 func (s *OrderEventsSubscriber) OnMoved(h func(context.Context, *ordersv1.OrderMoved) error, opts ...async.SubscribeOption) error {
 	return s.moved.On(h, opts...)
 }
@@ -229,48 +219,31 @@ const (
 )
 
 var ordersShip = async.Spec{
-	Service: OrdersName, Method: "Ship", Kind: async.KindCommand, Topic: OrdersShipTopic,
-	Group: "orders",
-	Type:  "acme.orders.v1.ShipRequest",
+	Service: OrdersName, Method: "Ship", Kind: async.KindCommand, Topic: OrdersShipTopic, Group: "orders",
+	Type: "acme.orders.v1.ShipRequest",
 	Policy: async.Policy{
-		Retry: async.Retry{
-			MaxAttempts: new(uint32(3)),
-			MinBackoff:  new(10 * time.Millisecond),
-			MaxBackoff:  new(50 * time.Millisecond),
-		},
+		Retry: async.Retry{MaxAttempts: new(uint32(3)), MinBackoff: new(10 * time.Millisecond), MaxBackoff: new(50 * time.Millisecond)},
 	},
 	Input:     func() proto.Message { return new(ordersv1.ShipRequest) },
 	MessageID: func(m proto.Message) string { return async.FormatString(m.(*ordersv1.ShipRequest).GetRequestId()) },
 }
 
 var ordersArchive = async.Spec{
-	Service: OrdersName, Method: "Archive", Kind: async.KindCommand, Topic: OrdersArchiveTopic,
-	Group: "orders",
-	Type:  "acme.orders.v1.ArchiveRequest",
+	Service: OrdersName, Method: "Archive", Kind: async.KindCommand, Topic: OrdersArchiveTopic, Group: "orders",
+	Type: "acme.orders.v1.ArchiveRequest",
 	Policy: async.Policy{
-		Retry: async.Retry{
-			MaxAttempts: new(uint32(1)),
-			MinBackoff:  new(10 * time.Millisecond),
-			MaxBackoff:  new(50 * time.Millisecond),
-		},
-		DeadLetter: async.DeadLetter{
-			Disabled: new(true),
-		},
+		Retry:      async.Retry{MaxAttempts: new(uint32(1)), MinBackoff: new(10 * time.Millisecond), MaxBackoff: new(50 * time.Millisecond)},
+		DeadLetter: async.DeadLetter{Disabled: new(true)},
 	},
 	Input: func() proto.Message { return new(ordersv1.ArchiveRequest) },
 }
 
 var ordersQuote = async.Spec{
-	Service: OrdersName, Method: "Quote", Kind: async.KindRequest, Topic: OrdersQuoteTopic,
-	Group:   "orders",
+	Service: OrdersName, Method: "Quote", Kind: async.KindRequest, Topic: OrdersQuoteTopic, Group: "orders",
 	Type:    "acme.orders.v1.QuoteRequest",
 	Timeout: 10 * time.Second,
 	Policy: async.Policy{
-		Retry: async.Retry{
-			MaxAttempts: new(uint32(3)),
-			MinBackoff:  new(10 * time.Millisecond),
-			MaxBackoff:  new(50 * time.Millisecond),
-		},
+		Retry: async.Retry{MaxAttempts: new(uint32(3)), MinBackoff: new(10 * time.Millisecond), MaxBackoff: new(50 * time.Millisecond)},
 	},
 	Input:  func() proto.Message { return new(ordersv1.QuoteRequest) },
 	Output: func() proto.Message { return new(ordersv1.QuoteResponse) },
@@ -391,19 +364,14 @@ type OrdersHandler interface {
 // back unharmed. Embed it by value, and a handler keeps compiling when the service grows.
 type UnimplementedOrdersHandler struct{}
 
-var _ OrdersHandler = UnimplementedOrdersHandler{}
-
-// Ship returns the error for an rpc that is not implemented.
 func (UnimplementedOrdersHandler) Ship(context.Context, *ordersv1.ShipRequest) error {
 	return async.Unimplemented(&ordersShip)
 }
 
-// Archive returns the error for an rpc that is not implemented.
 func (UnimplementedOrdersHandler) Archive(context.Context, *ordersv1.ArchiveRequest) error {
 	return async.Unimplemented(&ordersArchive)
 }
 
-// Quote returns the error for an rpc that is not implemented.
 func (UnimplementedOrdersHandler) Quote(context.Context, *ordersv1.QuoteRequest) (*ordersv1.QuoteResponse, error) {
 	return nil, async.Unimplemented(&ordersQuote)
 }
@@ -436,8 +404,6 @@ func NewOrdersSubscriber(rt *async.Runtime, opts ...async.SubscribeOption) *Orde
 }
 
 // OnShip has h called with each command acme.orders.v1.Orders.Ship once the runtime runs. It only records; call it before Run.
-//
-// Ship sends an order on its way.
 func (s *OrdersSubscriber) OnShip(h func(context.Context, *ordersv1.ShipRequest) error, opts ...async.SubscribeOption) error {
 	return s.ship.On(h, opts...)
 }
@@ -458,8 +424,6 @@ func (s *OrdersSubscriber) AllShip(ctx context.Context) iter.Seq2[*async.Deliver
 }
 
 // OnArchive has h called with each command acme.orders.v1.Orders.Archive once the runtime runs. It only records; call it before Run.
-//
-// Archive is a command that fails without a trace.
 func (s *OrdersSubscriber) OnArchive(h func(context.Context, *ordersv1.ArchiveRequest) error, opts ...async.SubscribeOption) error {
 	return s.archive.On(h, opts...)
 }
@@ -480,8 +444,6 @@ func (s *OrdersSubscriber) AllArchive(ctx context.Context) iter.Seq2[*async.Deli
 }
 
 // OnQuote has h answer each request acme.orders.v1.Orders.Quote once the runtime runs. It only records; call it before Run.
-//
-// Quote names a price.
 func (s *OrdersSubscriber) OnQuote(h func(context.Context, *ordersv1.QuoteRequest) (*ordersv1.QuoteResponse, error), opts ...async.SubscribeOption) error {
 	return s.quote.On(h, opts...)
 }

@@ -28,8 +28,7 @@ const (
 )
 
 var billingQuote = async.Spec{
-	Service: BillingName, Method: "Quote", Kind: async.KindRequest, Topic: BillingQuoteTopic,
-	Group:   "shop.billing.v1.Billing",
+	Service: BillingName, Method: "Quote", Kind: async.KindRequest, Topic: BillingQuoteTopic, Group: "shop.billing.v1.Billing",
 	Type:    "shop.billing.v1.QuoteRequest",
 	Timeout: 5 * time.Second,
 	Input:   func() proto.Message { return new(billingv1.QuoteRequest) },
@@ -84,9 +83,6 @@ type BillingHandler interface {
 // back unharmed. Embed it by value, and a handler keeps compiling when the service grows.
 type UnimplementedBillingHandler struct{}
 
-var _ BillingHandler = UnimplementedBillingHandler{}
-
-// Quote returns the error for an rpc that is not implemented.
 func (UnimplementedBillingHandler) Quote(context.Context, *billingv1.QuoteRequest) (*billingv1.QuoteResponse, error) {
 	return nil, async.Unimplemented(&billingQuote)
 }
@@ -113,8 +109,6 @@ func NewBillingSubscriber(rt *async.Runtime, opts ...async.SubscribeOption) *Bil
 }
 
 // OnQuote has h answer each request shop.billing.v1.Billing.Quote once the runtime runs. It only records; call it before Run.
-//
-// Quote names the price of an article, or fails with not_found.
 func (s *BillingSubscriber) OnQuote(h func(context.Context, *billingv1.QuoteRequest) (*billingv1.QuoteResponse, error), opts ...async.SubscribeOption) error {
 	return s.quote.On(h, opts...)
 }

@@ -89,9 +89,6 @@ type OrderEventsHandler interface {
 // back unharmed. Embed it by value, and a handler keeps compiling when the service grows.
 type UnimplementedOrderEventsHandler struct{}
 
-var _ OrderEventsHandler = UnimplementedOrderEventsHandler{}
-
-// Placed returns the error for an rpc that is not implemented.
 func (UnimplementedOrderEventsHandler) Placed(context.Context, *ordersv1.OrderPlaced) error {
 	return async.Unimplemented(&orderEventsPlaced)
 }
@@ -118,8 +115,6 @@ func NewOrderEventsSubscriber(rt *async.Runtime, opts ...async.SubscribeOption) 
 }
 
 // OnPlaced has h called with each event shop.orders.v1.OrderEvents.Placed once the runtime runs. It only records; call it before Run.
-//
-// Placed says that a customer has placed an order.
 func (s *OrderEventsSubscriber) OnPlaced(h func(context.Context, *ordersv1.OrderPlaced) error, opts ...async.SubscribeOption) error {
 	return s.placed.On(h, opts...)
 }

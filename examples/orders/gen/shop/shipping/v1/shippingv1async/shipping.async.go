@@ -29,15 +29,10 @@ const (
 )
 
 var shippingShip = async.Spec{
-	Service: ShippingName, Method: "Ship", Kind: async.KindCommand, Topic: ShippingShipTopic,
-	Group: "shop.shipping.v1.Shipping",
-	Type:  "shop.shipping.v1.ShipRequest",
+	Service: ShippingName, Method: "Ship", Kind: async.KindCommand, Topic: ShippingShipTopic, Group: "shop.shipping.v1.Shipping",
+	Type: "shop.shipping.v1.ShipRequest",
 	Policy: async.Policy{
-		Retry: async.Retry{
-			MaxAttempts: new(uint32(5)),
-			MinBackoff:  new(200 * time.Millisecond),
-			Jitter:      new(float64(0)),
-		},
+		Retry: async.Retry{MaxAttempts: new(uint32(5)), MinBackoff: new(200 * time.Millisecond), Jitter: new(float64(0))},
 	},
 	Input:     func() proto.Message { return new(shippingv1.ShipRequest) },
 	Key:       func(m proto.Message) string { return async.FormatString(m.(*shippingv1.ShipRequest).GetOrderId()) },
@@ -98,9 +93,6 @@ type ShippingHandler interface {
 // back unharmed. Embed it by value, and a handler keeps compiling when the service grows.
 type UnimplementedShippingHandler struct{}
 
-var _ ShippingHandler = UnimplementedShippingHandler{}
-
-// Ship returns the error for an rpc that is not implemented.
 func (UnimplementedShippingHandler) Ship(context.Context, *shippingv1.ShipRequest) error {
 	return async.Unimplemented(&shippingShip)
 }
@@ -127,8 +119,6 @@ func NewShippingSubscriber(rt *async.Runtime, opts ...async.SubscribeOption) *Sh
 }
 
 // OnShip has h called with each command shop.shipping.v1.Shipping.Ship once the runtime runs. It only records; call it before Run.
-//
-// Ship sends the parcel of an order. It waits in its queue while nobody ships.
 func (s *ShippingSubscriber) OnShip(h func(context.Context, *shippingv1.ShipRequest) error, opts ...async.SubscribeOption) error {
 	return s.ship.On(h, opts...)
 }
@@ -219,9 +209,6 @@ type ShippingEventsHandler interface {
 // back unharmed. Embed it by value, and a handler keeps compiling when the service grows.
 type UnimplementedShippingEventsHandler struct{}
 
-var _ ShippingEventsHandler = UnimplementedShippingEventsHandler{}
-
-// Shipped returns the error for an rpc that is not implemented.
 func (UnimplementedShippingEventsHandler) Shipped(context.Context, *shippingv1.OrderShipped) error {
 	return async.Unimplemented(&shippingEventsShipped)
 }
@@ -248,8 +235,6 @@ func NewShippingEventsSubscriber(rt *async.Runtime, opts ...async.SubscribeOptio
 }
 
 // OnShipped has h called with each event shop.shipping.v1.ShippingEvents.Shipped once the runtime runs. It only records; call it before Run.
-//
-// Shipped says that the parcel of an order is on its way.
 func (s *ShippingEventsSubscriber) OnShipped(h func(context.Context, *shippingv1.OrderShipped) error, opts ...async.SubscribeOption) error {
 	return s.shipped.On(h, opts...)
 }

@@ -1,0 +1,63 @@
+package amqptransport_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/asyncpb/async/runtime/transport"
+	"github.com/asyncpb/async/runtime/transport/amqptransport"
+	"github.com/asyncpb/async/runtime/transport/transporttest"
+)
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	var made traces
+	t.Cleanup(func() { made.remove(t) })
+	transporttest.Run(t, transporttest.Harness{
+		Open: func(t *testing.T) transport.Transport { return traced{open(t), &made} },
+	})
+}
+
+// traces remembers the queues that a suite makes, whose names only the suite knows.
+type traces struct {
+	mu            sync.Mutex
+	subscriptions []transport.Subscription
+}
+
+func (r *traces) add(s transport.Subscription) {
+	r.mu.Lock()
+	r.subscriptions = append(r.subscriptions, s)
+	r.mu.Unlock()
+}
+
+func (r *traces) remove(t *testing.T) {
+	t.Helper()
+	for _, s := range r.subscriptions {
+		if s.Validate() == nil && s.Kind != transport.KindReply {
+			discard(t, append(s.Aliases, s.Topic), []string{s.Group})
+		}
+	}
+}
+
+// traced is a transport that leaves traces.
+type traced struct {
+	*amqptransport.Transport
+	made *traces
+}
+
+func (r traced) Consume(ctx context.Context, s transport.Subscription, receive func(transport.Delivery)) (transport.Consumption, error) {
+	r.made.add(s)
+	return r.Transport.Consume(ctx, s, receive)
+}
+
+func (r traced) Declare(ctx context.Context, s transport.Subscription) error {
+	r.made.add(s)
+	return r.Transport.Declare(ctx, s)
+}
+
+func (r traced) Subscriber(s transport.Subscription) (message.Subscriber, error) {
+	return transport.NewSubscriber(r, s), nil
+}
