@@ -49,14 +49,14 @@ func Excerpt(text, source string) bool {
 // dedent returns the lines of text without the indentation that all of them share.
 func dedent(text string) []string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	shared, any := "", false
+	shared, known := "", false
 	for _, line := range lines {
 		indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
 		if line = strings.TrimSpace(line); line == "" {
 			continue
 		}
-		if !any || strings.HasPrefix(shared, indent) {
-			shared, any = indent, true
+		if !known || strings.HasPrefix(shared, indent) {
+			shared, known = indent, true
 		}
 	}
 	for i := range lines {

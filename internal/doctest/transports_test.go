@@ -32,7 +32,7 @@ func TestTheTableOfTransportsIsWhatTheDriversSay(t *testing.T) {
 	}
 	want := before + start + "\n" + table() + "\n" + end + after
 	if *update {
-		if err := os.WriteFile(page, []byte(want), 0o644); err != nil { //nolint:gosec // a page for everybody
+		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
