@@ -120,7 +120,10 @@ func (b *binding) configure(o subscribeOptions) error {
 		return fmt.Errorf("%w: a batch handler of an rpc that is ordered by key", ErrUnsupported)
 	}
 	s := b.route.subscription(b.rt, group)
-	s.Broadcast = o.broadcast
+	if s.Broadcast = o.broadcast; s.Broadcast && b.route.settings.deadTopic == "" {
+		// A queue of dead letters would stay behind every process that ever ran.
+		s.DeadTopic = ""
+	}
 	switch {
 	case o.concurrency > 0:
 		s.Concurrency = o.concurrency

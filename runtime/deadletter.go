@@ -8,13 +8,13 @@ import (
 )
 
 // deadLetter stores the message, with its bytes and headers as they came, in the group's dead-letter queue and takes it off
-// its own. Where dead letters are disabled it is dropped, counted and logged.
+// its own. Where dead letters are disabled, or a broadcast group has none, it is dropped, counted and logged.
 func (x *delivery) deadLetter(reason string, cause error) {
 	b := x.feed.b
 	text := sanitize(cause.Error())
-	if b.route.settings.deadDisabled {
+	if b.route.settings.deadDisabled || b.sub.DeadTopic == "" {
 		b.rt.counters.dropped.Add(1)
-		b.rt.log.Error("a message failed for good and was dropped: its dead letters are disabled", x.logArgs("reason", reason, "error", text)...)
+		b.rt.log.Error("a message failed for good and was dropped: its group has no dead letters", x.logArgs("reason", reason, "error", text)...)
 		x.settle(transport.Ack)
 		return
 	}

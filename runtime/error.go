@@ -55,7 +55,8 @@ var (
 	ErrSettled = errors.New("the delivery was settled before")
 	// ErrDrainTimeout is the cause of a handler's context that a drain could not wait for any longer.
 	ErrDrainTimeout = errors.New("the drain timeout has passed")
-	// ErrInvalid: a message that the validator refused, or that cannot be encoded; it was not sent.
+	// ErrInvalid: a message that the validator refused, that cannot be encoded, or whose id, headers or times are not
+	// allowed; it was not sent. Trying again does not help.
 	ErrInvalid = errors.New("invalid message")
 )
 

@@ -53,9 +53,9 @@ func reserved(name string) bool {
 func checkHeaderName(name string) error {
 	switch {
 	case name == "" || len(name) > maxHeaderName || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") != "":
-		return fmt.Errorf("header name %q: use lower case letters, digits, '.', '_' and '-', at most %d bytes", sanitize(name), maxHeaderName)
+		return fmt.Errorf("%w: header name %q: use lower case letters, digits, '.', '_' and '-', at most %d bytes", ErrInvalid, sanitize(name), maxHeaderName)
 	case reserved(name):
-		return fmt.Errorf("header name %q is reserved: choose one that does not begin with %s and is no trace header", name, strings.Join(reservedPrefixes, ", "))
+		return fmt.Errorf("%w: header name %q is reserved: choose one that does not begin with %s and is no trace header", ErrInvalid, name, strings.Join(reservedPrefixes, ", "))
 	default:
 		return nil
 	}
@@ -67,7 +67,7 @@ func checkHeaderValue(name, value string) error {
 	}
 	for i := range len(value) {
 		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return fmt.Errorf("header %s: its value has a control character at byte %d; encode it, for example as base64", name, i)
+			return fmt.Errorf("%w: header %s: its value has a control character at byte %d; encode it, for example as base64", ErrInvalid, name, i)
 		}
 	}
 	return nil

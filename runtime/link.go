@@ -40,6 +40,7 @@ func newLink(name string, t transport.Transport) *link {
 	return l
 }
 
+// loadConfig reads the file at path. Beside the error of a file that was read, the Config holds what could be understood.
 func loadConfig(path string) (*config.Config, error) {
 	if path == "" {
 		return &config.Config{}, nil
@@ -48,11 +49,20 @@ func loadConfig(path string) (*config.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("async: open: read the configuration: %w", err)
 	}
-	cfg, err := config.Load(path, data, os.LookupEnv)
-	if err != nil {
-		return nil, fmt.Errorf("async: open: %w", err)
+	return config.Load(path, data, os.LookupEnv)
+}
+
+// review returns everything that is wrong with the configuration, in the order of the file: problems, which were found when
+// it was read, and what this binary or the opened transports cannot do.
+func (rt *Runtime) review(problems error) error {
+	var report config.Report
+	report.Join(problems)
+	rt.checkRequire(&report)
+	rt.checkBindings(&report)
+	if err := report.Err(); err != nil {
+		return fmt.Errorf("async: open: %w", err)
 	}
-	return cfg, nil
+	return nil
 }
 
 // openLinks opens the default transport and those that bindings name, and checks what can be known now.
@@ -60,9 +70,11 @@ func (rt *Runtime) openLinks(ctx context.Context, o runtimeOptions) error {
 	if o.transport != nil {
 		rt.defaultLink = newLink("", o.transport)
 		rt.links = append(rt.links, rt.defaultLink)
-		return errors.Join(rt.checkRequire(), rt.checkBindings())
+		rt.overridden = true
+		return rt.review(nil)
 	}
 	override := first(o.url, os.Getenv(envTransport))
+	rt.overridden = override != ""
 	main, err := rt.defaultTransport(ctx, override)
 	if err != nil {
 		return fmt.Errorf("async: open: %w", err)
@@ -82,7 +94,7 @@ func (rt *Runtime) openLinks(ctx context.Context, o runtimeOptions) error {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(append(errs, rt.checkRequire(), rt.checkBindings())...)
+	return errors.Join(append(errs, rt.review(nil))...)
 }
 
 // defaultTransport is what carries everything that no binding gives to another transport.
@@ -138,23 +150,22 @@ func (rt *Runtime) openLink(ctx context.Context, t *config.Transport) (*link, er
 	return l, nil
 }
 
-func (rt *Runtime) checkRequire() error {
+// checkRequire refuses opened transports that keep nothing where the file asks for durable ones.
+func (rt *Runtime) checkRequire(report *config.Report) {
 	if rt.config.Require != "durable" {
-		return nil
+		return
 	}
-	var errs []error
 	for _, l := range rt.links {
 		if l.caps.Durable != transport.Native {
-			errs = append(errs, fmt.Errorf("async: open: the configuration requires a durable transport, %s keeps nothing; choose a broker, or remove require", l.caps.System))
+			report.Add(rt.config.Position("require"), "a durable transport is required, and "+l.caps.System+" keeps nothing",
+				"choose a broker, or remove require")
 		}
 	}
-	return errors.Join(errs...)
 }
 
 // checkBindings refuses bindings of rpcs that a service of this binary does not have. A service that is not linked in is
 // none of our business: one file may serve many binaries.
-func (rt *Runtime) checkBindings() error {
-	var errs []error
+func (rt *Runtime) checkBindings(report *config.Report) {
 	for _, b := range rt.config.Bindings {
 		service, method := b.Service()
 		desc, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(service))
@@ -165,12 +176,11 @@ func (rt *Runtime) checkBindings() error {
 		sd, isService := desc.(protoreflect.ServiceDescriptor)
 		switch {
 		case !isService:
-			errs = append(errs, fmt.Errorf("%s: %s is no service; write <package>.<Service> or <package>.<Service>/<Rpc>", b.Pos, service))
+			report.Add(b.Pos, service+" is no service", "write <package>.<Service> or <package>.<Service>/<Rpc>")
 		case method != "" && sd.Methods().ByName(protoreflect.Name(method)) == nil:
-			errs = append(errs, fmt.Errorf("%s: service %s has no rpc %s; it has %s", b.Pos, service, method, methodNames(sd)))
+			report.Add(b.Pos, "service "+service+" has no rpc "+method, "it has "+methodNames(sd))
 		}
 	}
-	return errors.Join(errs...)
 }
 
 func methodNames(sd protoreflect.ServiceDescriptor) string {

@@ -193,6 +193,7 @@ func WithGroup(name string) SubscribeOption {
 }
 
 // WithBroadcast gives this process a private, temporary group: every process gets every event, from its start to its end.
+// Its dead letters are dropped, counted and logged, unless dead_letter.topic names a queue for them.
 func WithBroadcast() SubscribeOption {
 	return subscribeFunc(func(o *subscribeOptions) { o.broadcast = true })
 }
@@ -214,7 +215,7 @@ func WithDelay(d time.Duration) SendOption {
 	return sendFunc(func(o *sendOptions) {
 		o.delay = d
 		if d < 0 || d > maxDelay {
-			o.fail("WithDelay(%s): use 0 to %s", d, maxDelay)
+			o.fail("%w: WithDelay(%s): use 0 to %s", ErrInvalid, d, maxDelay)
 		}
 	})
 }
@@ -232,7 +233,7 @@ func WithTTL(d time.Duration) SendOption {
 	return sendFunc(func(o *sendOptions) {
 		o.ttl = d
 		if d <= 0 {
-			o.fail("WithTTL(%s): use a positive duration", d)
+			o.fail("%w: WithTTL(%s): use a positive duration", ErrInvalid, d)
 		}
 	})
 }
@@ -250,7 +251,7 @@ func WithMessageID(id string) SendOption {
 
 func checkMessageID(id string) error {
 	if id == "" || len(id) > maxIDBytes || strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
-		return fmt.Errorf("message id %q: use letters, digits, '_' and '-', 1 to %d of them", sanitize(id), maxIDBytes)
+		return fmt.Errorf("%w: message id %q: use letters, digits, '_' and '-', 1 to %d of them", ErrInvalid, sanitize(id), maxIDBytes)
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func (rt *Runtime) route(spec *Spec) *route {
 	}
 	r.link, r.err = rt.linkFor(spec, r.settings.transport)
 	if r.err == nil {
-		r.err = r.check()
+		r.err = r.check(rt)
 	}
 	if r.err != nil {
 		rt.problems = append(rt.problems, opError("bind", spec, r.err))
@@ -51,7 +51,7 @@ func (rt *Runtime) physical(topic string) string {
 
 func (rt *Runtime) linkFor(spec *Spec, name string) (*link, error) {
 	if name == config.HTTP {
-		return nil, errors.New(`the binding says "transport: http", which only the Connect bridge can do; name a broker`)
+		return nil, rt.located(spec, errors.New(`the binding says "transport: http", which only the Connect bridge can do; name a broker`))
 	}
 	if l := rt.named(name); name != "" && l != nil {
 		return l, nil
@@ -59,13 +59,22 @@ func (rt *Runtime) linkFor(spec *Spec, name string) (*link, error) {
 	return rt.defaultLink, nil
 }
 
-func (r *route) check() error {
+// located puts in front of err where the configuration chose the transport of spec.
+func (rt *Runtime) located(spec *Spec, err error) error {
+	pos, chosen := rt.config.Carrier(spec.Service, spec.Method)
+	if !chosen || rt.overridden {
+		return err
+	}
+	return fmt.Errorf("%s: %w", pos, err)
+}
+
+func (r *route) check(rt *Runtime) error {
 	spec := r.spec
 	if spec.Kind == KindRequest && r.link.caps.Reply == transport.None {
-		return fmt.Errorf("%w: %s has no replies, so it cannot carry requests", ErrUnsupported, r.link.caps.System)
+		return rt.located(spec, fmt.Errorf("%w: %s has no replies, so it cannot carry requests", ErrUnsupported, r.link.caps.System))
 	}
 	if spec.Policy.Ordering == OrderingByKey && r.link.caps.Order == transport.None {
-		return fmt.Errorf("%w: %s keeps no order, %s is ordered by key", ErrUnsupported, r.link.caps.System, spec.Name())
+		return rt.located(spec, fmt.Errorf("%w: %s keeps no order, %s is ordered by key", ErrUnsupported, r.link.caps.System, spec.Name()))
 	}
 	if longest := transport.DeadName(r.topic, spec.Group); len(longest) > transport.MaxNameBytes {
 		return fmt.Errorf("%w: the physical name %s has %d bytes, the limit is %d; shorten the namespace", ErrTooLarge, longest, len(longest), transport.MaxNameBytes)

@@ -32,6 +32,7 @@ type Runtime struct {
 
 	links       []*link // those that were opened, the default first
 	defaultLink *link
+	overridden  bool // the default link carries everything, whatever the configuration says
 
 	ready chan struct{}
 
@@ -62,9 +63,9 @@ func Open(ctx context.Context, opts ...Option) (*Runtime, error) {
 	for _, opt := range opts {
 		opt.applyRuntime(&o)
 	}
-	cfg, err := loadConfig(o.configFile)
-	if err != nil {
-		return nil, err
+	cfg, problems := loadConfig(o.configFile)
+	if cfg == nil {
+		return nil, problems
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -96,6 +97,9 @@ func Open(ctx context.Context, opts ...Option) (*Runtime, error) {
 		rt.drainTimeout = o.drain
 	}
 	rt.handlersCtx, rt.handlersStop = context.WithCancelCause(context.Background())
+	if problems != nil {
+		return nil, rt.review(problems)
+	}
 	if err := rt.openLinks(ctx, o); err != nil {
 		return nil, errors.Join(err, rt.closeLinks(ctx))
 	}

@@ -57,7 +57,7 @@ func TestAServiceAloneNeedsABroker(t *testing.T) {
 	binaries := build(t)
 	tests := map[string]struct{ transport, want string }{
 		"without ASYNC_TRANSPORT it says what to set":       {"", "ASYNC_TRANSPORT is not set; set it"},
-		"a broker in its own memory is refused as volatile": {"ASYNC_TRANSPORT=memory://", "requires a durable transport"},
+		"a broker in its own memory is refused as volatile": {"ASYNC_TRANSPORT=memory://", "a durable transport is required"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

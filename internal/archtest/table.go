@@ -30,6 +30,7 @@ var rooms = []Room{
 	{Name: "code generated for tests", Paths: []string{"internal/gen/..."}, May: []string{"internal/gen/...", "runtime", "gen/..."}},
 	{Name: "the code of the annotations", Paths: []string{"gen/..."}},
 	{Name: "a test kit of ours", Paths: []string{"internal/*test/..."}, May: []string{"internal/...", "proto/...", "gen/..."}},
+	{Name: "a stranger to this project's code", Paths: []string{"test/acceptance/internal/..."}, May: []string{"internal/gen/..."}},
 	{Name: "a leaf", Paths: []string{"templates", "proto/...", "internal/version"}},
 }
 

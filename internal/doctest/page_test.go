@@ -79,7 +79,7 @@ func TestNoSentenceStandsTwice(t *testing.T) {
 	where := make(map[string]string)
 	for _, page := range pages(t) {
 		text := strings.Join(strings.Fields(read(t, page)), " ")
-		for _, sentence := range strings.SplitSeq(text, ". ") {
+		for sentence := range strings.SplitSeq(text, ". ") {
 			if len(sentence) < short {
 				continue
 			}

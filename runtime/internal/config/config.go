@@ -105,4 +105,19 @@ func (c *Config) Position(path ...string) Position {
 	return Position{File: c.file, Line: 1, Column: 1}
 }
 
+// Carrier returns where the file says which transport carries an rpc: in its own binding, in that of its service, or at
+// the top. It returns false when the file does not say.
+func (c *Config) Carrier(service, rpc string) (Position, bool) {
+	for _, path := range [][]string{
+		{"bindings", service + "/" + rpc, "transport"},
+		{"bindings", service, "transport"},
+		{"transport"},
+	} {
+		if pos, ok := c.positions[pathKey(path)]; ok {
+			return pos, true
+		}
+	}
+	return Position{}, false
+}
+
 func pathKey(path []string) string { return strings.Join(path, "\x00") }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -58,6 +59,14 @@ type Report struct{ problems []*ProblemError }
 // Add takes one problem; instead may be empty.
 func (r *Report) Add(pos Position, what, instead string) {
 	r.problems = append(r.problems, &ProblemError{Pos: pos, What: what, Instead: instead})
+}
+
+// Join takes every problem of err, which is nil or has an [*Error] in its chain.
+func (r *Report) Join(err error) {
+	var list *Error
+	if errors.As(err, &list) {
+		r.problems = append(r.problems, list.Problems...)
+	}
 }
 
 // Err returns nil when nothing was added, and otherwise an [*Error] of everything, sorted and without duplicates.

@@ -32,6 +32,8 @@ type shard struct {
 	alone   int
 	channel *amqp.Channel
 	returns chan amqp.Return
+	// progress tells that the broker has answered at least one send of this channel.
+	progress bool
 }
 
 func newShard(t *Transport) *shard {
@@ -62,7 +64,6 @@ func (sh *shard) run() {
 	defer sh.close()
 	b := newBackoff(sh.t.settings.pace)
 	for {
-		began := time.Now()
 		ses, err := sh.t.publish.session(sh.t.ctx)
 		if err != nil {
 			return
@@ -72,7 +73,13 @@ func (sh *shard) run() {
 			return
 		}
 		sh.t.logger.Debug("a publishing channel was lost", "error", err)
-		if time.Since(began) > sh.t.settings.pace.last {
+		if ses.conn.IsClosed() {
+			// The next connection has a pace of its own.
+			<-ses.lost
+			b.reset()
+			continue
+		}
+		if sh.progressed() {
 			b.reset()
 		}
 		if !b.wait(sh.t.ctx) {
@@ -95,7 +102,7 @@ func (sh *shard) serve(ses *session) error {
 		return err
 	}
 	sh.mu.Lock()
-	sh.channel, sh.returns = channel, returns
+	sh.channel, sh.returns, sh.progress = channel, returns, false
 	sh.mu.Unlock()
 
 	written := make(chan *send, cap(sh.t.window)+1)
@@ -256,6 +263,7 @@ func (sh *shard) settle(s *send) []answer {
 	if !acked && sh.channel.IsClosed() {
 		return nil
 	}
+	sh.progress = true
 	sh.attribute()
 	sh.inflight.remove(s)
 	switch {
@@ -426,6 +434,12 @@ func isDone(c *amqp.DeferredConfirmation) bool {
 	default:
 		return false
 	}
+}
+
+func (sh *shard) progressed() bool {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.progress
 }
 
 // idle reports whether nothing is written and unconfirmed.
