@@ -91,7 +91,7 @@ func TestProcessAnswersOnStdout(t *testing.T) {
 func TestRefusalIsAResponse(t *testing.T) {
 	t.Parallel()
 	request := orders(t)
-	request.Parameter = proto.String("package_suffix=-")
+	request.Parameter = new("package_suffix=-")
 	response, _ := respond(t, request)
 	if !strings.Contains(response.GetError(), "package_suffix") {
 		t.Errorf("the error is %q", response.GetError())

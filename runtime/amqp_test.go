@@ -9,6 +9,7 @@ import (
 
 	"github.com/asyncpb/async/internal/gen/acme/orders/v1/ordersv1async"
 	"github.com/asyncpb/async/runtime/transport"
+	_ "github.com/asyncpb/async/runtime/transport/amqptransport"
 )
 
 func amqpURL() string {

@@ -15,6 +15,7 @@ import (
 
 	async "github.com/asyncpb/async/runtime"
 	"github.com/asyncpb/async/runtime/transport"
+	"github.com/asyncpb/async/runtime/transport/gochanneltransport"
 )
 
 // The behaviours of this package's tests are proven through generated code on every transport: forEach runs one on memory,
@@ -28,14 +29,20 @@ const patience = 20 * time.Second
 // world is one broker, with names of its own.
 type world struct {
 	url       string
+	shared    transport.Transport // gochannel: the one transport of all runtimes
 	namespace string
 	caps      transport.Capabilities
 }
 
+// goChannel is closed by the test and not by the runtimes that share it.
+type goChannel struct{ *gochanneltransport.Transport }
+
+func (goChannel) Close(context.Context) error { return nil }
+
 func forEach(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Helper()
 	t.Parallel()
-	for _, name := range []string{"memory"} {
+	for _, name := range []string{"memory", "gochannel", "amqp"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f(t, newWorld(t, name))
@@ -47,9 +54,14 @@ func newWorld(t *testing.T, name string) *world {
 	t.Helper()
 	id := strings.ReplaceAll(uuid.NewString(), "-", "")[:12]
 	w := &world{url: name + "://" + id, namespace: "t" + id}
-	if name == "amqp" {
+	switch name {
+	case "amqp":
 		w.url = amqpURL()
 		t.Cleanup(func() { w.sweep(t) })
+	case "gochannel":
+		one := gochanneltransport.New()
+		t.Cleanup(func() { closeTransport(t, one) })
+		w.shared = goChannel{one}
 	}
 	w.caps = w.transport(t).Capabilities()
 	return w
@@ -58,6 +70,9 @@ func newWorld(t *testing.T, name string) *world {
 // transport opens the broker itself, for what no runtime would send.
 func (w *world) transport(t *testing.T) transport.Transport {
 	t.Helper()
+	if w.shared != nil {
+		return w.shared
+	}
 	c, err := transport.ParseURL(w.url)
 	if err != nil {
 		t.Fatal(err)
@@ -66,21 +81,28 @@ func (w *world) transport(t *testing.T) transport.Transport {
 	if err != nil {
 		t.Fatalf("open the broker (make test starts one): %v", err)
 	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if err := opened.Close(ctx); err != nil {
-			t.Errorf("close the transport: %v", err)
-		}
-	})
+	t.Cleanup(func() { closeTransport(t, opened) })
 	return opened
+}
+
+func closeTransport(t *testing.T, opened transport.Transport) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := opened.Close(ctx); err != nil {
+		t.Errorf("close the transport: %v", err)
+	}
 }
 
 // open opens a runtime that is closed at the end of the test.
 func (w *world) open(t *testing.T, opts ...async.Option) *async.Runtime {
 	t.Helper()
+	where := async.WithURL(w.url)
+	if w.shared != nil {
+		where = async.WithTransport(w.shared)
+	}
 	rt, err := async.Open(t.Context(), append([]async.Option{
-		async.WithURL(w.url), async.WithNamespace(w.namespace), async.WithApp("app"), async.WithDrainTimeout(5 * time.Second),
+		where, async.WithNamespace(w.namespace), async.WithApp("app"), async.WithDrainTimeout(5 * time.Second),
 	}, opts...)...)
 	if err != nil {
 		t.Fatal(err)

@@ -66,11 +66,11 @@ func Request(tb testing.TB, source Source, parameter string, paths ...string) *p
 	tb.Helper()
 	request := &pluginpb.CodeGeneratorRequest{FileToGenerate: paths}
 	if parameter != "" {
-		request.Parameter = proto.String(parameter)
+		request.Parameter = new(parameter)
 	}
 	seen := map[string]bool{}
 	for _, file := range Files(tb, source, paths...) {
-		request.ProtoFile = appendFile(request.ProtoFile, file, seen)
+		request.ProtoFile = appendFile(request.GetProtoFile(), file, seen)
 	}
 	return encoded(tb, request)
 }

@@ -46,7 +46,7 @@ func Module(tb testing.TB, dir, path string) {
 // Go runs the go command in dir and fails the test with its output if it fails.
 func Go(tb testing.TB, dir string, args ...string) {
 	tb.Helper()
-	command := exec.Command("go", args...)
+	command := exec.Command("go", args...) //nolint:gosec // the arguments are those of tests
 	command.Dir = dir
 	command.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off")
 	if out, err := command.CombinedOutput(); err != nil {

@@ -366,14 +366,22 @@ func TestOptionsThatAreNotOurs(t *testing.T) {
 		raw  []byte
 		want string
 	}{
-		{"a field of a newer version", message(protowire.AppendVarint(protowire.AppendTag(nil, 99, protowire.VarintType), 1)),
-			"shop.proto: option (async.v1.method) sets field 99 of async.v1.MethodOptions, which this version does not know; remove it, or use a newer version of protoc-gen-async"},
-		{"a newer field inside a message", message([]byte{0x32, 0x03, 0x98, 0x06, 0x01}),
-			"shop.proto: option (async.v1.method) sets field 99 of async.v1.Policy, which this version does not know; remove it, or use a newer version of protoc-gen-async"},
-		{"an option of somebody else under our number", protowire.AppendVarint(protowire.AppendTag(nil, 71071, protowire.VarintType), 1),
-			"shop.proto: option 71071 of shop.Shop.Do is not (async.v1.method); give your own option another number"},
-		{"bytes that are no message", message([]byte{0xff}),
-			"shop.proto: option (async.v1.method) of shop.Shop.Do cannot be read; write it as async/v1/annotations.proto declares it"},
+		{
+			"a field of a newer version", message(protowire.AppendVarint(protowire.AppendTag(nil, 99, protowire.VarintType), 1)),
+			"shop.proto: option (async.v1.method) sets field 99 of async.v1.MethodOptions, which this version does not know; remove it, or use a newer version of protoc-gen-async",
+		},
+		{
+			"a newer field inside a message", message([]byte{0x32, 0x03, 0x98, 0x06, 0x01}),
+			"shop.proto: option (async.v1.method) sets field 99 of async.v1.Policy, which this version does not know; remove it, or use a newer version of protoc-gen-async",
+		},
+		{
+			"an option of somebody else under our number", protowire.AppendVarint(protowire.AppendTag(nil, 71071, protowire.VarintType), 1),
+			"shop.proto: option 71071 of shop.Shop.Do is not (async.v1.method); give your own option another number",
+		},
+		{
+			"bytes that are no message", message([]byte{0xff}),
+			"shop.proto: option (async.v1.method) of shop.Shop.Do cannot be read; write it as async/v1/annotations.proto declares it",
+		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()

@@ -1,6 +1,8 @@
 package contract
 
 import (
+	"slices"
+
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	asyncv1 "github.com/asyncpb/async/gen/async/v1"
@@ -57,12 +59,8 @@ func (s *Spec) header(field protoreflect.FieldDescriptor, options *asyncv1.Field
 }
 
 func checkKey(field protoreflect.FieldDescriptor, found *Findings) {
-	good := field.Cardinality() != protoreflect.Repeated
-	switch field.Kind() {
-	case protoreflect.BoolKind, protoreflect.FloatKind, protoreflect.DoubleKind, protoreflect.MessageKind, protoreflect.GroupKind:
-		good = false
-	}
-	if !good {
+	bad := []protoreflect.Kind{protoreflect.BoolKind, protoreflect.FloatKind, protoreflect.DoubleKind, protoreflect.MessageKind, protoreflect.GroupKind}
+	if field.Cardinality() == protoreflect.Repeated || slices.Contains(bad, field.Kind()) {
 		found.refuse(fieldAt(field, 1), "key %s has type %s; annotate a string, bytes, integer or enum field that is not repeated", field.FullName(), describe(field))
 	}
 }

@@ -315,13 +315,11 @@ func (d *pairDelivery) Settle(o Outcome, done func(error)) {
 	err := ErrDeliveryLost
 	if open {
 		d.unwatch()
-		taken := false
+		answer := d.source.Nack
 		if o == Ack {
-			taken = d.source.Ack()
-		} else {
-			taken = d.source.Nack()
+			answer = d.source.Ack
 		}
-		if taken {
+		if answer() {
 			err = nil
 		}
 		<-d.run.places

@@ -3,6 +3,7 @@ package transport
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -209,7 +210,7 @@ func pairTopic(c Capabilities, p Publication) (string, error) {
 	}
 	switch {
 	case p.Topic == "":
-		return "", fmt.Errorf("send: the topic is empty")
+		return "", errors.New("send: the topic is empty; name the topic to send to")
 	case p.Delay > 0:
 		// A Watermill publisher has no place for a delay, whatever its broker can do.
 		return "", refuse("Publication.Delay", "delay")

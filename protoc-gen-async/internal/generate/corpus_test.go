@@ -70,7 +70,7 @@ var fieldNames = []string{"type", "func", "string", "reset", "descriptor", "get_
 
 var oddComments = []string{
 	"", "// */ /* */", "//go:build never", "// +build never", "//line x.go:1", "//go:generate false", "// `\"'%!s(MISSING) \\n {{end}}",
-	"// Deprecated: no", "/* a\n * b */", "//\n//\n// #heading\n//   code\n//\t- list", "// 日本語 \u202e\u2028 \ufffd", "//export X", "//nolint", "// http://x",
+	"// Deprecated: no", "/* a\n * b */", "//\n//\n// #heading\n//   code\n//\t- list", "// 한국어 \u202e\u2028 \ufffd", "//export X", "//nolint", "// http://x",
 }
 
 // oddFile returns a valid file, each service with a message of its own whose fields have roles and odd names.

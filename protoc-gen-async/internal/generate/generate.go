@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/compiler/protogen"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/pluginpb"
 
@@ -23,12 +22,12 @@ const DefaultSuffix = "async"
 func Response(request *pluginpb.CodeGeneratorRequest) (*pluginpb.CodeGeneratorResponse, contract.Findings) {
 	response, warnings, err := respond(request)
 	if err != nil {
-		response = &pluginpb.CodeGeneratorResponse{Error: proto.String(err.Error())}
+		response = &pluginpb.CodeGeneratorResponse{Error: new(err.Error())}
 	}
-	response.SupportedFeatures = proto.Uint64(uint64(
+	response.SupportedFeatures = new(uint64(
 		pluginpb.CodeGeneratorResponse_FEATURE_PROTO3_OPTIONAL | pluginpb.CodeGeneratorResponse_FEATURE_SUPPORTS_EDITIONS))
-	response.MinimumEdition = proto.Int32(int32(descriptorpb.Edition_EDITION_PROTO2))
-	response.MaximumEdition = proto.Int32(int32(descriptorpb.Edition_EDITION_2024))
+	response.MinimumEdition = new(int32(descriptorpb.Edition_EDITION_PROTO2))
+	response.MaximumEdition = new(int32(descriptorpb.Edition_EDITION_2024))
 	return response, warnings
 }
 

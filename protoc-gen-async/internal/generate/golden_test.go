@@ -162,7 +162,7 @@ func TestOrderOfFilesDoesNotMatter(t *testing.T) {
 	paths := []string{"orders/orders.proto", "policies/policies.proto", "nested/nested.proto", "nameclash/nameclash.proto"}
 	forward := compiletest.Request(t, compiletest.Dir(testdata), "paths=source_relative", paths...)
 	backward := proto.CloneOf(forward)
-	slices.Reverse(backward.FileToGenerate)
+	slices.Reverse(backward.GetFileToGenerate())
 	first, _ := generate.Response(forward)
 	second, _ := generate.Response(backward)
 	if diff := cmp.Diff(first, second, protocmp.Transform()); diff != "" {

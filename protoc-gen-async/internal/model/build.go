@@ -150,9 +150,8 @@ func header(file protoreflect.FileDescriptor) []string {
 
 func (b *builder) service(file *protogen.File, service *protogen.Service, specs map[protoreflect.FullName]*contract.Spec) *Service {
 	name := service.GoName
-	marked := service.Desc.Options().(*descriptorpb.ServiceOptions).GetDeprecated() ||
-		file.Proto.GetOptions().GetDeprecated()
-	comment, deprecation := documented(service.Comments.Leading, marked)
+	options, _ := service.Desc.Options().(*descriptorpb.ServiceOptions)
+	comment, deprecation := documented(service.Comments.Leading, options.GetDeprecated() || file.Proto.GetOptions().GetDeprecated())
 	made := &Service{
 		FullName:      string(service.Desc.FullName()),
 		Quoted:        strconv.Quote(string(service.Desc.FullName())),
@@ -194,8 +193,8 @@ func (b *builder) service(file *protogen.File, service *protogen.Service, specs 
 
 func (b *builder) method(parent *Service, service *protogen.Service, method *protogen.Method, spec *contract.Spec) *Method {
 	name := method.GoName
-	marked := method.Desc.Options().(*descriptorpb.MethodOptions).GetDeprecated()
-	comment, deprecation := documented(method.Comments.Leading, marked || parent.Deprecated != nil)
+	options, _ := method.Desc.Options().(*descriptorpb.MethodOptions)
+	comment, deprecation := documented(method.Comments.Leading, options.GetDeprecated() || parent.Deprecated != nil)
 	made := &Method{
 		FullName:   parent.FullName + "." + spec.Method,
 		Quoted:     strconv.Quote(spec.Method),

@@ -36,8 +36,11 @@ func duration(d *time.Duration) *Duration {
 		length time.Duration
 		name   string
 	}{
-		{time.Hour, "Hour"}, {time.Minute, "Minute"}, {time.Second, "Second"},
-		{time.Millisecond, "Millisecond"}, {time.Microsecond, "Microsecond"},
+		{time.Hour, "Hour"},
+		{time.Minute, "Minute"},
+		{time.Second, "Second"},
+		{time.Millisecond, "Millisecond"},
+		{time.Microsecond, "Microsecond"},
 	} {
 		if *d%unit.length == 0 && *d != 0 {
 			return &Duration{Count: int64(*d / unit.length), Unit: unit.name}
@@ -62,7 +65,7 @@ func float(v *float64) string {
 
 // policy returns nil if the annotations say nothing.
 func policy(p contract.Policy) *Policy {
-	made := Policy{TTL: duration(p.TTL)}
+	made := Policy{TTL: duration(p.TTL), Ordering: orderingNames[p.Ordering], Trace: traceNames[p.Trace]}
 	if r := p.Retry; r != (contract.Retry{}) {
 		made.Retry = &Retry{
 			Immediate: unsigned(r.Immediate), MaxAttempts: unsigned(r.MaxAttempts),
@@ -76,24 +79,21 @@ func policy(p contract.Policy) *Policy {
 			made.DeadLetter.Disabled = strconv.FormatBool(*d.Disabled)
 		}
 	}
-	switch p.Ordering {
-	case contract.OrderingUnordered:
-		made.Ordering = "OrderingUnordered"
-	case contract.OrderingByKey:
-		made.Ordering = "OrderingByKey"
-	}
-	switch p.Trace {
-	case contract.TraceContinue:
-		made.Trace = "TraceContinue"
-	case contract.TraceLink:
-		made.Trace = "TraceLink"
-	case contract.TraceUntrusted:
-		made.Trace = "TraceUntrusted"
-	}
 	if made == (Policy{}) {
 		return nil
 	}
 	return &made
+}
+
+var orderingNames = map[contract.Ordering]string{
+	contract.OrderingUnordered: "OrderingUnordered",
+	contract.OrderingByKey:     "OrderingByKey",
+}
+
+var traceNames = map[contract.TraceMode]string{
+	contract.TraceContinue:  "TraceContinue",
+	contract.TraceLink:      "TraceLink",
+	contract.TraceUntrusted: "TraceUntrusted",
 }
 
 // value returns the text of a field of the input; nil stays nil.

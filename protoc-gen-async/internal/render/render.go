@@ -34,8 +34,8 @@ const marker = "\x00/"
 // ImportPath undoes what this package does to import paths. It must be the ImportRewriteFunc of the options that made the
 // plugin.
 func ImportPath(p protogen.GoImportPath) protogen.GoImportPath {
-	real, _, _ := strings.Cut(string(p), marker)
-	return protogen.GoImportPath(real)
+	importPath, _, _ := strings.Cut(string(p), marker)
+	return protogen.GoImportPath(importPath)
 }
 
 // File adds a generated file to the response of gen.

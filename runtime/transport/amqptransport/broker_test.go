@@ -101,14 +101,19 @@ func discard(t testing.TB, topics, groups []string) {
 	t.Helper()
 	ch := channel(t)
 	t.Cleanup(func() {
-		for _, topic := range topics {
-			for _, group := range groups {
-				_, _ = ch.QueueDelete(transport.QueueName(topic, group), false, false, false)
-				_, _ = ch.QueueDelete(transport.DeadName(topic, group), false, false, false)
-			}
-			_ = ch.ExchangeDelete(topic, false, false)
+		for _, group := range groups {
+			removeQueues(ch, topics, group)
 		}
 	})
+}
+
+// removeQueues deletes what a group has left behind. What is not there is no error.
+func removeQueues(ch *amqp.Channel, topics []string, group string) {
+	for _, topic := range topics {
+		_, _ = ch.QueueDelete(transport.QueueName(topic, group), false, false, false)
+		_, _ = ch.QueueDelete(transport.DeadName(topic, group), false, false, false)
+		_ = ch.ExchangeDelete(topic, false, false)
+	}
 }
 
 func declare(t testing.TB, tr *amqptransport.Transport, s transport.Subscription) {

@@ -25,6 +25,7 @@ func TestConformance(t *testing.T) {
 type traces struct {
 	mu            sync.Mutex
 	subscriptions []transport.Subscription
+	topics        map[string]bool
 }
 
 func (r *traces) add(s transport.Subscription) {
@@ -33,12 +34,27 @@ func (r *traces) add(s transport.Subscription) {
 	r.mu.Unlock()
 }
 
+func (r *traces) addTopic(topic string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.topics == nil {
+		r.topics = make(map[string]bool)
+	}
+	r.topics[topic] = true
+}
+
 func (r *traces) remove(t *testing.T) {
 	t.Helper()
+	ch := channel(t)
 	for _, s := range r.subscriptions {
-		if s.Validate() == nil && s.Kind != transport.KindReply {
-			discard(t, append(s.Aliases, s.Topic), []string{s.Group})
+		if s.Validate() != nil {
+			continue
 		}
+		removeQueues(ch, append(s.Aliases, s.Topic), s.Group)
+		_, _ = ch.QueueDelete(s.Queue(), false, false, false)
+	}
+	for topic := range r.topics {
+		_ = ch.ExchangeDelete(topic, false, false)
 	}
 }
 
@@ -56,6 +72,11 @@ func (r traced) Consume(ctx context.Context, s transport.Subscription, receive f
 func (r traced) Declare(ctx context.Context, s transport.Subscription) error {
 	r.made.add(s)
 	return r.Transport.Declare(ctx, s)
+}
+
+func (r traced) Send(ctx context.Context, p transport.Publication, msg *message.Message, done func(error)) error {
+	r.made.addTopic(p.Topic)
+	return r.Transport.Send(ctx, p, msg, done)
 }
 
 func (r traced) Subscriber(s transport.Subscription) (message.Subscriber, error) {

@@ -1,7 +1,6 @@
 package amqptransport_test
 
 import (
-	"sync"
 	"testing"
 
 	wamqp "github.com/ThreeDotsLabs/watermill-amqp/v3/pkg/amqp"
@@ -16,25 +15,11 @@ import (
 // universal runs Watermill's own suite.
 func universal(t *testing.T, features tests.Features, s transport.Subscription, opts ...amqptransport.Option) {
 	t.Parallel()
-	var mu sync.Mutex
-	var topics []string
-	groups := map[string]bool{s.Group: true}
-	t.Cleanup(func() {
-		var names []string
-		for group := range groups {
-			names = append(names, group)
-		}
-		discard(t, topics, names)
-	})
-	features.GenerateTopicFunc = func(c tests.TestContext) string {
-		mu.Lock()
-		defer mu.Unlock()
-		topics = append(topics, "universal."+c.TestID.String())
-		return topics[len(topics)-1]
-	}
+	var made traces
+	t.Cleanup(func() { made.remove(t) })
 	pair := func(t *testing.T, s transport.Subscription) (message.Publisher, message.Subscriber) {
 		t.Helper()
-		tr := open(t, opts...)
+		tr := traced{open(t, opts...), &made}
 		subscriber, err := tr.Subscriber(s)
 		if err != nil {
 			t.Fatal(err)
@@ -42,11 +27,12 @@ func universal(t *testing.T, features tests.Features, s transport.Subscription, 
 		return tr.Publisher(), subscriber
 	}
 	tests.TestPubSub(t, features,
-		func(t *testing.T) (message.Publisher, message.Subscriber) { return pair(t, s) },
+		func(t *testing.T) (message.Publisher, message.Subscriber) {
+			t.Helper()
+			return pair(t, s)
+		},
 		func(t *testing.T, group string) (message.Publisher, message.Subscriber) {
-			mu.Lock()
-			groups[group] = true
-			mu.Unlock()
+			t.Helper()
 			own := s
 			own.Group = group
 			return pair(t, own)

@@ -97,7 +97,7 @@ func TestQueueWithOtherArgumentsIsNamed(t *testing.T) {
 		if mode == transport.DeclareVerify {
 			whole := s
 			whole.Group = "other"
-			discard(t, nil, []string{"other"})
+			discard(t, []string{s.Topic}, []string{"other"})
 			declare(t, open(t), whole)
 			ch := channel(t)
 			if _, err := ch.QueueDeclare(transport.DeadName(s.Topic, s.Group), true, false, false, false, amqp.Table{"x-queue-type": "quorum"}); err != nil {

@@ -157,7 +157,7 @@ func (b *Broker) tick() {
 	var runs []*consumption
 	now := time.Now()
 	for len(b.schedule) > 0 && !now.Before(b.schedule[0].at) {
-		it := heap.Pop(&b.schedule).(*item) //nolint:forcetypeassert // only items are pushed
+		it := heap.Pop(&b.schedule).(*item) //nolint:errcheck,forcetypeassert // only items are pushed
 		q := it.queue
 		if it.state != delayed {
 			q.expire(it)

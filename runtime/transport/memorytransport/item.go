@@ -69,7 +69,7 @@ type bySeq []*item
 func (h bySeq) Len() int           { return len(h) }
 func (h bySeq) Less(i, j int) bool { return h[i].seq < h[j].seq }
 func (h bySeq) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *bySeq) Push(x any)        { *h = append(*h, x.(*item)) } //nolint:forcetypeassert // only items are pushed
+func (h *bySeq) Push(x any)        { *h = append(*h, x.(*item)) } //nolint:errcheck,forcetypeassert // only items are pushed
 func (h *bySeq) Pop() any          { return popLast((*[]*item)(h)) }
 
 // schedule is a heap of items by the time when something happens to them: a delay ends, a message expires.
@@ -83,7 +83,7 @@ func (h schedule) Swap(i, j int) {
 }
 
 func (h *schedule) Push(x any) {
-	it := x.(*item) //nolint:forcetypeassert // only items are pushed
+	it := x.(*item) //nolint:errcheck,forcetypeassert // only items are pushed
 	it.place = len(*h)
 	*h = append(*h, it)
 }

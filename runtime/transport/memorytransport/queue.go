@@ -85,7 +85,7 @@ func (q *queue) pop() *item {
 // next removes the first item of fresh or back, whichever is older.
 func (q *queue) next() *item {
 	if len(q.back) > 0 && (q.head == len(q.fresh) || q.back[0].seq < q.fresh[q.head].seq) {
-		return heap.Pop(&q.back).(*item) //nolint:forcetypeassert // only items are pushed
+		return heap.Pop(&q.back).(*item) //nolint:errcheck,forcetypeassert // only items are pushed
 	}
 	it := q.fresh[q.head]
 	q.fresh[q.head] = nil

@@ -2,6 +2,7 @@ package transporttest
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -56,7 +57,9 @@ var lifecycle = []test{
 			}
 		}
 		for range taken {
-			outcome(t, resolved)
+			if err := outcome(t, resolved); err != nil && !errors.Is(err, transport.ErrClosed) && !errors.Is(err, transport.ErrUnknown) {
+				t.Errorf("a send that was open at the close resolved with %v, want nil, ErrClosed or ErrUnknown", err)
+			}
 		}
 		if err := outcome(t, closed); err != nil {
 			t.Errorf("close: %v", err)
@@ -74,7 +77,10 @@ var lifecycle = []test{
 		err := transport.SenderOf(s.sender).Send(ctx, transport.Publication{Topic: s.topic, Deadline: time.Now().Add(patience)},
 			s.message(), func(err error) { resolved <- err })
 		if err == nil {
-			outcome(t, resolved)
+			err = outcome(t, resolved)
+		}
+		if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, transport.ErrBlocked) && !errors.Is(err, transport.ErrUnknown) {
+			t.Errorf("got %v, want nil, Canceled, ErrBlocked or ErrUnknown", err)
 		}
 	}},
 	{"a consumption ends for itself alone", func(t *testing.T, s *stage) {

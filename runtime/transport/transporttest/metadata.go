@@ -26,7 +26,7 @@ var metadata = []test{
 		}
 	}),
 	roundTrip("values may hold any text", func(m *message.Message) {
-		m.Metadata.Set("greeting", "Grüße, 世界 🌍 — \"quoted\", a=b; c,d")
+		m.Metadata.Set("greeting", "Grüße, Ελλάδα, океан 🌍 — \"quoted\", a=b; c,d")
 		m.Metadata.Set("empty", "")
 	}),
 	roundTrip("the address and the correlation of a reply survive", func(m *message.Message) {

@@ -8,7 +8,7 @@ import (
 
 var ordering = []test{
 	{"messages of one key arrive in the order sent", func(t *testing.T, s *stage) {
-		sub := s.ordered(t, 1)
+		sub := s.ordered(t)
 		if sub == nil {
 			return
 		}
@@ -17,7 +17,7 @@ var ordering = []test{
 		inOrder(t, "delivered", ids, in.drain(t, len(ids)))
 	}},
 	{"one consumer is active and the next follows it", func(t *testing.T, s *stage) {
-		sub := s.ordered(t, 1)
+		sub := s.ordered(t)
 		if sub == nil {
 			return
 		}
@@ -35,7 +35,7 @@ var ordering = []test{
 		inOrder(t, "the second half", ids[10:], second.drain(t, 10))
 	}},
 	{"a stopped consumer keeps its turn until it has settled", func(t *testing.T, s *stage) {
-		sub := s.ordered(t, 1)
+		sub := s.ordered(t)
 		if sub == nil {
 			return
 		}
@@ -49,7 +49,7 @@ var ordering = []test{
 		inOrder(t, "the rest", ids[1:], second.drain(t, 4))
 	}},
 	{"a requeued message comes back to its place", func(t *testing.T, s *stage) {
-		sub := s.ordered(t, 1)
+		sub := s.ordered(t)
 		if sub == nil {
 			return
 		}
@@ -62,9 +62,9 @@ var ordering = []test{
 }
 
 // ordered describes an ordered subscription, or proves that there is none and returns nil.
-func (s *stage) ordered(t *testing.T, inFlight int) *transport.Subscription {
+func (s *stage) ordered(t *testing.T) *transport.Subscription {
 	t.Helper()
-	sub := s.event("ordered", inFlight)
+	sub := s.event("ordered", 1)
 	sub.Ordered = true
 	if s.can.Order == transport.None {
 		unsupported(t, "Subscription.Ordered", tryConsume(t, s.receiver, sub))

@@ -180,10 +180,10 @@ const file_greeter_v1_greeter_proto_rawDesc = "" +
 	"\x0fRememberRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name2\xd4\x01\n" +
 	"\aGreeter\x12?\n" +
+	"\x05Greet\x12\x18.greeter.v1.GreetRequest\x1a\x14.greeter.v1.Greeting\"\x06\xfa\xd9\"\x02\x1a\x00\x12?\n" +
 	"\aGreeted\x12\x14.greeter.v1.Greeting\x1a\x16.google.protobuf.Empty\"\x06\xfa\xd9\"\x02\n" +
 	"\x00\x12G\n" +
-	"\bRemember\x12\x1b.greeter.v1.RememberRequest\x1a\x16.google.protobuf.Empty\"\x06\xfa\xd9\"\x02\x12\x00\x12?\n" +
-	"\x05Greet\x12\x18.greeter.v1.GreetRequest\x1a\x14.greeter.v1.Greeting\"\x06\xfa\xd9\"\x02\x1a\x00BGZEgithub.com/asyncpb/async/examples/quickstart/gen/greeter/v1;greeterv1b\x06proto3"
+	"\bRemember\x12\x1b.greeter.v1.RememberRequest\x1a\x16.google.protobuf.Empty\"\x06\xfa\xd9\"\x02\x12\x00BGZEgithub.com/asyncpb/async/examples/quickstart/gen/greeter/v1;greeterv1b\x06proto3"
 
 var (
 	file_greeter_v1_greeter_proto_rawDescOnce sync.Once
@@ -205,12 +205,12 @@ var file_greeter_v1_greeter_proto_goTypes = []any{
 	(*emptypb.Empty)(nil),   // 3: google.protobuf.Empty
 }
 var file_greeter_v1_greeter_proto_depIdxs = []int32{
-	1, // 0: greeter.v1.Greeter.Greeted:input_type -> greeter.v1.Greeting
-	2, // 1: greeter.v1.Greeter.Remember:input_type -> greeter.v1.RememberRequest
-	0, // 2: greeter.v1.Greeter.Greet:input_type -> greeter.v1.GreetRequest
-	3, // 3: greeter.v1.Greeter.Greeted:output_type -> google.protobuf.Empty
-	3, // 4: greeter.v1.Greeter.Remember:output_type -> google.protobuf.Empty
-	1, // 5: greeter.v1.Greeter.Greet:output_type -> greeter.v1.Greeting
+	0, // 0: greeter.v1.Greeter.Greet:input_type -> greeter.v1.GreetRequest
+	1, // 1: greeter.v1.Greeter.Greeted:input_type -> greeter.v1.Greeting
+	2, // 2: greeter.v1.Greeter.Remember:input_type -> greeter.v1.RememberRequest
+	1, // 3: greeter.v1.Greeter.Greet:output_type -> greeter.v1.Greeting
+	3, // 4: greeter.v1.Greeter.Greeted:output_type -> google.protobuf.Empty
+	3, // 5: greeter.v1.Greeter.Remember:output_type -> google.protobuf.Empty
 	3, // [3:6] is the sub-list for method output_type
 	0, // [0:3] is the sub-list for method input_type
 	0, // [0:0] is the sub-list for extension type_name

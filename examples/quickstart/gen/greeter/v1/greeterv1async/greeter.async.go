@@ -21,13 +21,20 @@ const GreeterName = "greeter.v1.Greeter"
 
 // The logical topics of the service, before the namespace.
 const (
+	// GreeterGreetTopic is the topic of the request greeter.v1.Greeter.Greet.
+	GreeterGreetTopic = "greeter.v1.Greeter.Greet"
 	// GreeterGreetedTopic is the topic of the event greeter.v1.Greeter.Greeted.
 	GreeterGreetedTopic = "greeter.v1.Greeter.Greeted"
 	// GreeterRememberTopic is the topic of the command greeter.v1.Greeter.Remember.
 	GreeterRememberTopic = "greeter.v1.Greeter.Remember"
-	// GreeterGreetTopic is the topic of the request greeter.v1.Greeter.Greet.
-	GreeterGreetTopic = "greeter.v1.Greeter.Greet"
 )
+
+var greeterGreet = async.Spec{
+	Service: GreeterName, Method: "Greet", Kind: async.KindRequest, Topic: GreeterGreetTopic, Group: "greeter.v1.Greeter",
+	Type:   "greeter.v1.GreetRequest",
+	Input:  func() proto.Message { return new(greeterv1.GreetRequest) },
+	Output: func() proto.Message { return new(greeterv1.Greeting) },
+}
 
 var greeterGreeted = async.Spec{
 	Service: GreeterName, Method: "Greeted", Kind: async.KindEvent, Topic: GreeterGreetedTopic,
@@ -39,13 +46,6 @@ var greeterRemember = async.Spec{
 	Service: GreeterName, Method: "Remember", Kind: async.KindCommand, Topic: GreeterRememberTopic, Group: "greeter.v1.Greeter",
 	Type:  "greeter.v1.RememberRequest",
 	Input: func() proto.Message { return new(greeterv1.RememberRequest) },
-}
-
-var greeterGreet = async.Spec{
-	Service: GreeterName, Method: "Greet", Kind: async.KindRequest, Topic: GreeterGreetTopic, Group: "greeter.v1.Greeter",
-	Type:   "greeter.v1.GreetRequest",
-	Input:  func() proto.Message { return new(greeterv1.GreetRequest) },
-	Output: func() proto.Message { return new(greeterv1.Greeting) },
 }
 
 // GreeterPublisher sends the events and commands of greeter.v1.Greeter. It is safe for concurrent use.
@@ -145,6 +145,10 @@ func (c *greeterClient) GreetAsync(ctx context.Context, req *greeterv1.GreetRequ
 //
 // Greeter has one rpc of each kind.
 type GreeterHandler interface {
+	// Greet handles the request greeter.v1.Greeter.Greet.
+	//
+	// Greet is a request: it has a reply.
+	Greet(ctx context.Context, req *greeterv1.GreetRequest) (*greeterv1.Greeting, error)
 	// Greeted handles the event greeter.v1.Greeter.Greeted.
 	//
 	// Greeted is an event: every application that subscribes hears of it.
@@ -153,15 +157,15 @@ type GreeterHandler interface {
 	//
 	// Remember is a command: exactly one handler does it, now or later.
 	Remember(ctx context.Context, msg *greeterv1.RememberRequest) error
-	// Greet handles the request greeter.v1.Greeter.Greet.
-	//
-	// Greet is a request: it has a reply.
-	Greet(ctx context.Context, req *greeterv1.GreetRequest) (*greeterv1.Greeting, error)
 }
 
 // UnimplementedGreeterHandler implements no rpc: it answers requests with the code unimplemented and puts everything else
 // back unharmed. Embed it by value, and a handler keeps compiling when the service grows.
 type UnimplementedGreeterHandler struct{}
+
+func (UnimplementedGreeterHandler) Greet(context.Context, *greeterv1.GreetRequest) (*greeterv1.Greeting, error) {
+	return nil, async.Unimplemented(&greeterGreet)
+}
 
 func (UnimplementedGreeterHandler) Greeted(context.Context, *greeterv1.Greeting) error {
 	return async.Unimplemented(&greeterGreeted)
@@ -171,16 +175,12 @@ func (UnimplementedGreeterHandler) Remember(context.Context, *greeterv1.Remember
 	return async.Unimplemented(&greeterRemember)
 }
 
-func (UnimplementedGreeterHandler) Greet(context.Context, *greeterv1.GreetRequest) (*greeterv1.Greeting, error) {
-	return nil, async.Unimplemented(&greeterGreet)
-}
-
 // RegisterGreeterHandler has h handle every rpc of greeter.v1.Greeter once rt runs. It only records; call it before Run.
 func RegisterGreeterHandler(rt *async.Runtime, h GreeterHandler, opts ...async.SubscribeOption) error {
 	return errors.Join(
+		async.HandleRequest(rt, &greeterGreet, h.Greet, opts...),
 		async.Handle(rt, &greeterGreeted, h.Greeted, opts...),
 		async.Handle(rt, &greeterRemember, h.Remember, opts...),
-		async.HandleRequest(rt, &greeterGreet, h.Greet, opts...),
 	)
 }
 
@@ -188,18 +188,23 @@ func RegisterGreeterHandler(rt *async.Runtime, h GreeterHandler, opts ...async.S
 //
 // Greeter has one rpc of each kind.
 type GreeterSubscriber struct {
+	greet    *async.Responder[*greeterv1.GreetRequest, *greeterv1.Greeting]
 	greeted  *async.Subscriber[*greeterv1.Greeting]
 	remember *async.Subscriber[*greeterv1.RememberRequest]
-	greet    *async.Responder[*greeterv1.GreetRequest, *greeterv1.Greeting]
 }
 
 // NewGreeterSubscriber returns a subscriber on rt; opts hold for each of its subscriptions. It opens nothing yet.
 func NewGreeterSubscriber(rt *async.Runtime, opts ...async.SubscribeOption) *GreeterSubscriber {
 	return &GreeterSubscriber{
+		greet:    async.NewResponder[*greeterv1.GreetRequest, *greeterv1.Greeting](rt, &greeterGreet, opts...),
 		greeted:  async.NewSubscriber[*greeterv1.Greeting](rt, &greeterGreeted, opts...),
 		remember: async.NewSubscriber[*greeterv1.RememberRequest](rt, &greeterRemember, opts...),
-		greet:    async.NewResponder[*greeterv1.GreetRequest, *greeterv1.Greeting](rt, &greeterGreet, opts...),
 	}
+}
+
+// OnGreet has h answer each request greeter.v1.Greeter.Greet once the runtime runs. It only records; call it before Run.
+func (s *GreeterSubscriber) OnGreet(h func(context.Context, *greeterv1.GreetRequest) (*greeterv1.Greeting, error), opts ...async.SubscribeOption) error {
+	return s.greet.On(h, opts...)
 }
 
 // OnGreeted has h called with each event greeter.v1.Greeter.Greeted once the runtime runs. It only records; call it before Run.
@@ -240,9 +245,4 @@ func (s *GreeterSubscriber) ReceiveRemember(ctx context.Context) (*async.Deliver
 // AllRemember is ReceiveRemember as a sequence. An error ends it; leaving it gives back what it has not yielded.
 func (s *GreeterSubscriber) AllRemember(ctx context.Context) iter.Seq2[*async.Delivery[*greeterv1.RememberRequest], error] {
 	return s.remember.All(ctx)
-}
-
-// OnGreet has h answer each request greeter.v1.Greeter.Greet once the runtime runs. It only records; call it before Run.
-func (s *GreeterSubscriber) OnGreet(h func(context.Context, *greeterv1.GreetRequest) (*greeterv1.Greeting, error), opts ...async.SubscribeOption) error {
-	return s.greet.On(h, opts...)
 }

@@ -1,0 +1,85 @@
+// Orders runs three services, orders, billing and shipping, in one process. It places a few orders, waits until each has
+// come to its end, and shows the one that ended as a dead letter.
+//
+// It runs in memory; ASYNC_TRANSPORT switches the broker. The same services run in processes of their own from cmd.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/asyncpb/async/examples/internal/console"
+	"github.com/asyncpb/async/examples/orders/internal/billing"
+	"github.com/asyncpb/async/examples/orders/internal/deadletter"
+	"github.com/asyncpb/async/examples/orders/internal/ordering"
+	"github.com/asyncpb/async/examples/orders/internal/shipping"
+	async "github.com/asyncpb/async/runtime"
+	_ "github.com/asyncpb/async/runtime/transport/amqptransport"
+	_ "github.com/asyncpb/async/runtime/transport/gochanneltransport"
+)
+
+func main() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	// A broker in memory that has a name can be opened twice: to run, and to look at its dead letters.
+	url := cmp.Or(os.Getenv("ASYNC_TRANSPORT"), "memory://shop")
+	if err := run(ctx, url, "demo", console.New(os.Stdout, 8, 1, 8)); err != nil {
+		fmt.Fprintln(os.Stderr, "orders:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, url, namespace string, out *console.Console) (err error) {
+	rt, err := async.Open(ctx, async.WithURL(url), async.WithNamespace(namespace), async.WithApp("shop"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rt.Close()) }()
+	orders, err := ordering.Register(rt, out)
+	if err != nil {
+		return err
+	}
+	parcels, err := shipping.Register(rt, out)
+	if err != nil {
+		return err
+	}
+	if err := billing.Register(rt, out); err != nil {
+		return err
+	}
+	out.Title("Orders on %s", rt.Health(ctx).Transports[0].System)
+	ended := make(chan error, 1)
+	go func() { ended <- rt.Run(ctx) }()
+	select {
+	case <-rt.Ready():
+	case err := <-ended:
+		return err
+	}
+	if err := orders.PlaceAll(ctx, ordering.Sample); err != nil {
+		return err
+	}
+	if err := await(ctx, rt, orders); err != nil {
+		return err
+	}
+	stats := rt.Stats()
+	out.Title("%d shipped, %d retried, %d dead", orders.Shipped(), stats.Retried, stats.DeadLettered)
+	return deadletter.Report(ctx, url, parcels.DeadQueue(), out)
+}
+
+// await waits until every order has come to its end: the good ones are shipped, the bad one is a dead letter. A dead letter
+// comes back to nobody, so it is counted.
+func await(ctx context.Context, rt *async.Runtime, orders *ordering.Service) error {
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for orders.Shipped() < ordering.Shippable || rt.Stats().DeadLettered == 0 {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
