@@ -270,6 +270,10 @@ func (f *feed) consume(ctx context.Context) (consumed bool, err error) {
 		return false, err
 	}
 	p := newPost(f.c.t, ch, f.c.free)
+	if f.c.s.Ordered {
+		// One that is put back by itself would come again behind its successors, which are still out.
+		p.keep = f.c.stopping
+	}
 	deliveries, err := f.subscribe(ch)
 	if err != nil {
 		_ = ch.Close()
