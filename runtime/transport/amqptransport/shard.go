@@ -142,7 +142,7 @@ func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.
 			}
 			continue
 		}
-		if err := sh.t.ensure(ses, s.topic); err != nil {
+		if err := sh.t.prepare(ses, s); err != nil {
 			if errors.Is(err, errSessionLost) {
 				return why(<-closed)
 			}
@@ -211,8 +211,11 @@ func (sh *shard) fail(s *send, err error) {
 		return
 	}
 	sh.outbox.pop()
-	if s.suspect {
+	switch {
+	case s.suspect:
 		err = fmt.Errorf("%w: %w", transport.ErrUnknown, err)
+	case !s.mandatory && errors.Is(err, transport.ErrUnroutable):
+		err = nil
 	}
 	a := sh.finish(s, err)
 	sh.mu.Unlock()
@@ -271,8 +274,8 @@ func (sh *shard) settle(s *send) []answer {
 		return sh.finish(s, transport.ErrNacked)
 	case s.returned == "":
 		return sh.finish(s, nil)
-	case !s.answered && sh.t.topology.knows(s.topic) && sh.repairable(s):
-		sh.t.forget(s.exchange)
+	case !s.answered && (s.target != "" || sh.t.topology.knows(s.topic)) && sh.repairable(s):
+		sh.t.lookAgain(s)
 		s.returned, s.confirm = "", nil
 		sh.outbox.prepend([]*send{s})
 		sh.signal()
@@ -345,8 +348,8 @@ func (sh *shard) lose(cause error, refused bool) {
 			again = nil
 		}
 		for _, s := range again {
-			if missing && s.topic != "" {
-				sh.t.forget(s.exchange)
+			if missing {
+				sh.t.lookAgain(s)
 			}
 		}
 		sh.alone = len(again)
@@ -356,13 +359,18 @@ func (sh *shard) lose(cause error, refused bool) {
 	deliver(answers)
 }
 
-// repairable reports whether the exchange of s, or a binding, which somebody has deleted, is declared once more.
+// repairable reports whether the exchange of s, a binding or the ladder, which somebody has deleted, is declared once more.
 func (sh *shard) repairable(s *send) bool {
 	s.repairs++
-	return s.topic != "" && sh.t.settings.declare == transport.DeclareCreate && s.repairs <= maxRepairs
+	return (s.topic != "" || s.target != "") && sh.t.settings.declare == transport.DeclareCreate && s.repairs <= maxRepairs
 }
 
 func (sh *shard) unroutable(s *send) error {
+	if s.target != "" {
+		// The ladder is broken, whoever wants the message: nobody shall take this for a topic without groups.
+		return fmt.Errorf("%w: %w: no queue of the delay ladder takes routing key %q of exchange %q; declare the ladder on the broker, or let this program do it with declare: create",
+			transport.ErrUnroutable, transport.ErrTopology, s.key, s.exchange)
+	}
 	if !s.mandatory {
 		return nil
 	}
