@@ -23,7 +23,7 @@ type send struct {
 	exchange   string
 	key        string
 	mandatory  bool // the caller wants to know that nobody takes it
-	returnable bool // the broker is asked to give it back when no queue takes it
+	expected   bool // a queue that was declared here, or the ladder, has to take it
 	publishing amqp.Publishing
 	life       context.Context
 	deadline   time.Time
@@ -100,8 +100,7 @@ func (t *Transport) route(s *send, p transport.Publication) error {
 	if p.Delay > 0 {
 		return s.postpone(p)
 	}
-	// Without a route to a queue that this process has declared, the binding is gone and can be made again.
-	s.returnable = s.mandatory || t.topology.knows(s.topic)
+	s.expected = t.expected(s.topic)
 	if len(s.key) > maxShortText || len(s.exchange) > maxShortText {
 		return tooLong("the exchange or routing key", max(len(s.key), len(s.exchange)))
 	}
@@ -114,7 +113,7 @@ func (s *send) postpone(p transport.Publication) (err error) {
 	if s.exchange != "" {
 		s.target = topicTarget(p.Topic)
 	}
-	s.topic, s.returnable = "", true
+	s.topic, s.expected = "", true
 	if s.publishing.Headers == nil {
 		s.publishing.Headers = make(amqp.Table, 1)
 	}
@@ -137,6 +136,13 @@ func (t *Transport) prepare(ses *session, s *send) error {
 		return t.ready(ses, s.target)
 	}
 	return t.ensure(ses, s.topic)
+}
+
+// expected reports whether a queue of topic was declared here that takes every message: without a route its binding
+// is gone, and is made again.
+func (t *Transport) expected(topic string) bool {
+	return t.settings.declare == transport.DeclareCreate && t.topology.knows(topic) &&
+		t.settings.config.QueueBind.GenerateRoutingKey(topic) == bindAll && t.settings.config.Exchange.Type == exchangeTopic
 }
 
 // acquire takes a place in the window.
