@@ -16,6 +16,8 @@ type Pattern struct {
 	// TopicFunc and Groups pick by the place where a letter failed, for queues that groups share. Nil: any.
 	TopicFunc func(topic string) bool
 	Groups    []string
+	// PickFunc has the last word. Nil: nothing to add.
+	PickFunc func(l *Letter) bool
 }
 
 // Term compares one value of a letter with a glob.
@@ -66,5 +68,8 @@ func (p Pattern) Picks(l *Letter) bool {
 	if p.TopicFunc != nil && !p.TopicFunc(l.Topic) || len(p.Groups) > 0 && !slices.Contains(p.Groups, l.Group) {
 		return false
 	}
-	return !slices.ContainsFunc(p.Terms, func(t Term) bool { return !t.holds(l) })
+	if slices.ContainsFunc(p.Terms, func(t Term) bool { return !t.holds(l) }) {
+		return false
+	}
+	return p.PickFunc == nil || p.PickFunc(l)
 }
