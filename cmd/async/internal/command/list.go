@@ -12,6 +12,8 @@ import (
 
 	"github.com/asyncpb/async/cmd/async/internal/letter"
 	"github.com/asyncpb/async/cmd/async/internal/place"
+	"github.com/asyncpb/async/cmd/async/internal/schema"
+	"github.com/asyncpb/async/runtime/transport"
 )
 
 // record is a dead letter as one line of JSON.
@@ -52,6 +54,15 @@ func newRecord(l *letter.Letter) record {
 	}
 }
 
+// record is a dead letter without what is sensitive.
+func (s *session) record(l *letter.Letter) record {
+	r := newRecord(l)
+	if r.Key != "" && s.schema.Sensitive(l.Type)[transport.MetaKey] {
+		r.Key = schema.Redacted
+	}
+	return r
+}
+
 // line writes v as one line of JSON.
 func (s *session) line(v any) {
 	encoder := json.NewEncoder(s.stdout)
@@ -63,11 +74,7 @@ func (s *session) line(v any) {
 func (s *session) list(state place.State, letters []*letter.Letter, further bool) {
 	if s.json {
 		for _, l := range letters {
-			r := newRecord(l)
-			if s.schema.Sensitive(l.Type)[keyName] {
-				r.Key = redactedText
-			}
-			s.line(r)
+			s.line(s.record(l))
 		}
 		return
 	}

@@ -95,6 +95,7 @@ func (s *session) at(ctx context.Context, j *job, state place.State, pattern let
 		return err == nil
 	}
 	progress := s.progress(j.done, state.DeadQueue.Ready)
+	var picked []*letter.Letter
 	n, err := letter.Walk(ctx, state.Place, pattern, limit, func(ctx context.Context, l *letter.Letter) (bool, error) {
 		outcome := j.would
 		if !j.dryRun {
@@ -104,20 +105,23 @@ func (s *session) at(ctx context.Context, j *job, state place.State, pattern let
 			outcome = j.done
 		}
 		if s.json {
-			r := newRecord(l)
+			r := s.record(l)
 			r.Outcome = outcome
 			s.line(r)
-		} else if j.dryRun {
-			fmt.Fprintf(s.stdout, "%s %s\n", outcome, printable(orDash(l.ID)))
+		}
+		if j.dryRun {
+			picked = append(picked, l)
+			return false, nil
 		}
 		progress.step()
-		return !j.dryRun, nil
+		return true, nil
 	})
 	progress.end()
 	switch {
 	case s.json:
 	case n > 0 && j.dryRun:
-		fmt.Fprintf(s.stdout, "%s: %s %s\n", state.Name(), share(n, state.DeadQueue.Ready), j.would)
+		s.list(state, picked, false)
+		fmt.Fprintf(s.stdout, "a dry run: they %s\n", j.would)
 	case n > 0 || err != nil:
 		fmt.Fprintf(s.stdout, "%s: %s %s\n", state.Name(), share(n, state.DeadQueue.Ready), j.done)
 	}
@@ -133,6 +137,6 @@ func (s *session) leftBehind(j *job) {
 		fmt.Fprintf(s.stderr, "async: note: left %s whose deadline has passed; --expired replays them without it\n", letters(j.expired))
 	}
 	if j.homeless > 0 {
-		fmt.Fprintf(s.stderr, "async: note: left %s, since nothing says which group they failed in; show them, and drop them when they are of no use\n", letters(j.homeless))
+		fmt.Fprintf(s.stderr, "async: note: left %s, since nothing says which group failed; show them, and drop them when they are of no use\n", letters(j.homeless))
 	}
 }

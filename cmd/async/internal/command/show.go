@@ -16,12 +16,8 @@ import (
 	"github.com/asyncpb/async/runtime/transport"
 )
 
-const (
-	keyName      = transport.MetaKey
-	redactedText = schema.Redacted
-	// previewBytes is how much of a payload is shown that cannot be decoded.
-	previewBytes = 256
-)
+// previewBytes is how much of a payload is shown that cannot be decoded.
+const previewBytes = 256
 
 // metadata is what people are shown of a letter's metadata.
 func (s *session) metadata(l *letter.Letter, reveal bool) map[string]string {
@@ -31,7 +27,7 @@ func (s *session) metadata(l *letter.Letter, reveal bool) map[string]string {
 	}
 	for name := range s.schema.Sensitive(l.Type) {
 		if _, there := md[name]; there {
-			md[name] = redactedText
+			md[name] = schema.Redacted
 		}
 	}
 	return md
@@ -43,7 +39,7 @@ func (s *session) show(l *letter.Letter, reveal, further bool) {
 	md := s.metadata(l, reveal)
 	if s.json {
 		r := newRecord(l)
-		r.Key, r.Metadata, r.Payload = md[keyName], md, payload
+		r.Key, r.Metadata, r.Payload = md[transport.MetaKey], md, payload
 		if err != nil {
 			r.Base64, r.Problem = l.Message.Payload, err.Error()
 		}
@@ -70,7 +66,7 @@ func (s *session) show(l *letter.Letter, reveal, further bool) {
 		}
 	}
 	optional("error", l.Error)
-	optional("key", md[keyName])
+	optional("key", md[transport.MetaKey])
 	optional("created", moment(l.CreatedAt))
 	optional("first failed", moment(l.FirstAt))
 	optional("dead since", moment(l.DeadAt))
