@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -57,7 +58,7 @@ func (p *Publisher[M]) SendAsync(ctx context.Context, msg M, opts ...SendOption)
 
 // sender is the send path of one route: interceptors, then the wire.
 func (rt *Runtime) sender(r *route, o publisherOptions) SendFunc {
-	interceptors := append(rt.interceptors[:len(rt.interceptors):len(rt.interceptors)], o.interceptors...)
+	interceptors := append(slices.Clip(rt.interceptors), o.interceptors...)
 	wire := func(ctx context.Context, out *Outgoing) *Receipt { return rt.dispatch(ctx, r, out) }
 	chain := chainSend(interceptors, wire)
 	return func(ctx context.Context, out *Outgoing) *Receipt {

@@ -22,7 +22,7 @@ type send struct {
 	exchange   string
 	key        string
 	mandatory  bool // the caller wants to know that nobody takes it
-	returnable bool // the broker is asked to give it back when no queue takes it
+	expected   bool // a queue that was declared here has to take it
 	publishing amqp.Publishing
 	life       context.Context
 	deadline   time.Time
@@ -105,12 +105,18 @@ func (t *Transport) route(s *send, p transport.Publication) error {
 			s.topic = p.Topic
 		}
 	}
-	// Without a route to a queue that this process has declared, the binding is gone and can be made again.
-	s.returnable = s.mandatory || t.topology.knows(s.topic)
+	s.expected = t.expected(s.topic)
 	if len(s.key) > maxShortText || len(s.exchange) > maxShortText {
 		return tooLong("the exchange or routing key", max(len(s.key), len(s.exchange)))
 	}
 	return nil
+}
+
+// expected reports whether a queue of topic was declared here that takes every message: without a route its binding
+// is gone, and is made again.
+func (t *Transport) expected(topic string) bool {
+	return t.settings.declare == transport.DeclareCreate && t.topology.knows(topic) &&
+		t.settings.config.QueueBind.GenerateRoutingKey(topic) == bindAll && t.settings.config.Exchange.Type == exchangeTopic
 }
 
 // acquire takes a place in the window.
