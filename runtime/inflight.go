@@ -26,8 +26,8 @@ type delivery struct {
 	settled atomic.Bool // pull and batch: a verdict was given
 	decided func(error) // pull: hears what became of the verdict; may be nil
 
-	immediate    int       // immediate tries that were used up
 	firstFailure time.Time // in this process
+	heldSince    time.Time // when the broker first did not take what becomes of the message
 }
 
 // lost reports whether the broker has taken the delivery back.
@@ -263,6 +263,7 @@ const (
 	reasonInvalid     = "invalid"
 	reasonRejected    = "rejected"
 	reasonAttempts    = "max-attempts"
+	reasonRetryTime   = "retry-time" // ordered by key, and tried for as long as a lane may be held
 )
 
 // unfitError is a message that no handler may see: it is dead-lettered at once.

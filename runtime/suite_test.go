@@ -29,7 +29,7 @@ const patience = 20 * time.Second
 // world is one broker, with names of its own.
 type world struct {
 	url       string
-	shared    transport.Transport // gochannel: the one transport of all runtimes
+	shared    transport.Transport // the one transport of all runtimes: of gochannel, or a test's own
 	namespace string
 	caps      transport.Capabilities
 }
