@@ -27,7 +27,7 @@ type shipBatch = []*async.Delivery[*ordersv1.ShipRequest]
 func TestAHandlerThatDoesNotReturnHasFailed(t *testing.T) {
 	t.Parallel()
 	ways := map[string]func(){
-		"a panic":                         func() { panic("oh no") },
+		"a panic":                  func() { panic("oh no") },
 		"the end of its goroutine": runtime.Goexit,
 	}
 	kinds := map[string]func(t *testing.T, rt *asynctest.Runtime, end func()){
