@@ -63,8 +63,7 @@ func ExampleError() {
 	defer start(rt)()
 
 	_, err := ordersv1async.NewOrdersClient(rt).Quote(context.Background(), &ordersv1.QuoteRequest{Sku: "unicorn"})
-	var refusal *async.Error
-	if errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*async.Error](err); ok {
 		instead := new(ordersv1.QuoteRequest)
 		check(refusal.Details[0].UnmarshalTo(instead))
 		fmt.Println(refusal.Code, refusal.Message, "try", instead.GetSku())

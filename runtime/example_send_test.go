@@ -54,8 +54,7 @@ func ExamplePublisher_SendBatch() {
 		{OrderId: "A-2", RequestId: "not an id"},
 		{OrderId: "A-3", RequestId: "request-3"},
 	})
-	var batch *async.BatchError
-	if errors.As(err, &batch) {
+	if batch, ok := errors.AsType[*async.BatchError](err); ok {
 		for i, err := range batch.Errs {
 			fmt.Println(i, err == nil, errors.Is(err, async.ErrInvalid))
 		}

@@ -21,14 +21,14 @@ import (
 	"github.com/asyncpb/async/runtime/transport/memorytransport"
 )
 
-// shipBatch handles batches of at most three, whatever becomes of them.
+// shipBatch is what a batch handler of Ship gets.
 type shipBatch = []*async.Delivery[*ordersv1.ShipRequest]
 
 func TestAHandlerThatDoesNotReturnHasFailed(t *testing.T) {
 	t.Parallel()
 	ways := map[string]func(){
-		"a panic":                         func() { panic("oh no") },
-		"the end of the handler's thread": runtime.Goexit,
+		"a panic":                  func() { panic("oh no") },
+		"the end of its goroutine": runtime.Goexit,
 	}
 	kinds := map[string]func(t *testing.T, rt *asynctest.Runtime, end func()){
 		"push": func(t *testing.T, rt *asynctest.Runtime, end func()) {
@@ -92,6 +92,7 @@ func TestAPanicWhileAPulledMessageIsProcessedIsAFailure(t *testing.T) {
 
 func TestARequestAlwaysHasAReply(t *testing.T) {
 	t.Parallel()
+	var nothing *ordersv1.QuoteResponse
 	huge := &ordersv1.QuoteRequest{Sku: strings.Repeat("x", 1<<20)}
 	tests := map[string]struct {
 		handler func() (*ordersv1.QuoteResponse, error)
@@ -102,10 +103,10 @@ func TestARequestAlwaysHasAReply(t *testing.T) {
 			func() (*ordersv1.QuoteResponse, error) { panic("a secret") }, async.CodeInternal, "the handler panicked",
 		},
 		"a handler that ends its goroutine": {
-			func() (*ordersv1.QuoteResponse, error) { runtime.Goexit(); return nil, nil }, async.CodeInternal, "ended its goroutine",
+			func() (*ordersv1.QuoteResponse, error) { runtime.Goexit(); return nothing, nil }, async.CodeInternal, "ended its goroutine",
 		},
 		"a handler that returns nothing": {
-			func() (*ordersv1.QuoteResponse, error) { return nil, nil }, async.CodeInternal, "neither a reply nor an error",
+			func() (*ordersv1.QuoteResponse, error) { return nothing, nil }, async.CodeInternal, "neither a reply nor an error",
 		},
 		"an error that is too large to send": {
 			func() (*ordersv1.QuoteResponse, error) {

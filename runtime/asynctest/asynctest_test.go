@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -439,8 +440,8 @@ func try(t *testing.T, test func(t asynctest.T)) string {
 	go func() {
 		defer close(done)
 		defer func() {
-			for i := len(w.cleanups) - 1; i >= 0; i-- {
-				w.cleanups[i]()
+			for _, cleanup := range slices.Backward(w.cleanups) {
+				cleanup()
 			}
 		}()
 		test(w)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	ordersv1 "github.com/asyncpb/async/internal/gen/acme/orders/v1"
@@ -19,17 +20,17 @@ type example struct{ cleanups []func() }
 func (*example) Helper()                           {}
 func (*example) Context() context.Context          { return context.Background() }
 func (*example) Logf(string, ...any)               {}
-func (*example) Errorf(format string, args ...any) { fmt.Printf("FAIL: "+format+"\n", args...) }
+func (*example) Errorf(format string, args ...any) { fmt.Fprintf(os.Stdout, format+"\n", args...) }
 func (e *example) Cleanup(f func())                { e.cleanups = append(e.cleanups, f) }
 
-func (*example) Fatalf(format string, args ...any) {
-	fmt.Printf("FAIL: "+format+"\n", args...)
+func (e *example) Fatalf(format string, args ...any) {
+	e.Errorf(format, args...)
 	os.Exit(1)
 }
 
 func (e *example) end() {
-	for i := len(e.cleanups) - 1; i >= 0; i-- {
-		e.cleanups[i]()
+	for _, cleanup := range slices.Backward(e.cleanups) {
+		cleanup()
 	}
 }
 
