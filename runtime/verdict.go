@@ -37,7 +37,8 @@ func Reject(err error) error {
 	return &rejectError{err: err}
 }
 
-// RetryAfter returns the verdict "try again, but not before d". It counts as an attempt. A negative d is 0.
+// RetryAfter returns the verdict "try again, but not before d". It counts as an attempt. A negative d is 0, more than 7
+// days are 7 days.
 func RetryAfter(d time.Duration, err error) error {
 	if err == nil {
 		err = errors.New("no reason given")
