@@ -50,6 +50,7 @@ func (x *delivery) retry(verdict error) (again bool) {
 	if b.sub.Ordered {
 		delay = min(delay, laneBudget-spent)
 	}
+	delay = min(delay, maxDelay)
 	b.rt.log.Info("an attempt failed and is tried again", x.logArgs("max_attempts", policy.maxAttempts, "delay", delay, "error", sanitize(verdict.Error()))...)
 	caps := b.route.link.caps
 	switch {
