@@ -92,7 +92,7 @@ func TestACancellationThatComesFromTheShutdownIsNoAttempt(t *testing.T) {
 			},
 		} {
 			t.Run(name, func(t *testing.T) {
-				w := newWorld(t, strings.Split(w.url, ":")[0])
+				w := newWorld(t, w.name)
 				rt := w.open(t, async.WithDrainTimeout(100*time.Millisecond))
 				begun := make(chan struct{}, 1)
 				must(t, ordersv1async.NewOrdersSubscriber(rt).OnShip(func(ctx context.Context, _ *ordersv1.ShipRequest) error {
@@ -136,11 +136,11 @@ func TestAHandlerThatPanicsOrEndsItsGoroutineFails(t *testing.T) {
 	forEach(t, func(t *testing.T, w *world) {
 		for name, fail := range map[string]func(){
 			"a panic":            func() { panic(errors.New("deep inside")) },
-			"a runtime error":    func() { _ = []int{}[len(name(w))] },
+			"a runtime error":    func() { _ = []int{}[len(w.namespace)] },
 			"the goroutine ends": goruntime.Goexit,
 		} {
 			t.Run(name, func(t *testing.T) {
-				w := newWorld(t, strings.Split(w.url, ":")[0])
+				w := newWorld(t, w.name)
 				var logged lockedBuffer
 				var calls atomic.Int32
 				rt := w.handleShip(t, func(context.Context, string) error {
@@ -176,8 +176,6 @@ func TestAHandlerThatPanicsOrEndsItsGoroutineFails(t *testing.T) {
 		}
 	})
 }
-
-func name(w *world) string { return w.namespace }
 
 func TestABatchHandlerThatEndsItsGoroutineFails(t *testing.T) {
 	forEach(t, func(t *testing.T, w *world) {
