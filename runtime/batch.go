@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 const maxBatch = 1000
@@ -31,7 +32,7 @@ func (p *Publisher[M]) SendBatch(ctx context.Context, msgs []M, opts ...SendOpti
 	for i, msg := range msgs {
 		all := shared
 		if each != nil {
-			all = append(shared[:len(shared):len(shared)], each(i)...)
+			all = append(slices.Clip(shared), each(i)...)
 		}
 		out := &Outgoing{Spec: p.route.spec, Message: msg, options: collectSend(all), life: ctx}
 		receipts[i] = p.send(ctx, out)

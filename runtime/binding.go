@@ -168,7 +168,7 @@ func (b *binding) start(ctx, values context.Context) error {
 	if b.feed != nil || b.paused != nil {
 		return nil
 	}
-	f := newFeed(b, values)
+	f := newFeed(values, b)
 	consumption, err := b.route.link.consumer.Consume(ctx, b.sub, f.receive)
 	if err != nil {
 		f.abandon()

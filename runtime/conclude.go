@@ -60,7 +60,7 @@ func (x *delivery) concludeRequest(verdict error, produced []*message.Message) {
 	var unfit *unfitError
 	isUnfit := errors.As(verdict, &unfit)
 	if verdict != nil && !isUnfit {
-		_, produced = x.answer(nil, verdict)
+		produced, _ = x.answer(nil, verdict)
 	}
 	go func() {
 		x.sendReply(produced, func() {

@@ -80,8 +80,7 @@ func opError(op string, spec *Spec, err error) error {
 	if err == nil {
 		return nil
 	}
-	var done *OpError
-	if errors.As(err, &done) {
+	if _, ok := errors.AsType[*OpError](err); ok {
 		return err
 	}
 	return &OpError{Op: op, RPC: spec.Name(), Err: err}

@@ -32,7 +32,7 @@ type feed struct {
 	leftover []*delivery // what goes back as soon as nothing is fetched: before, it would come again at once
 }
 
-func newFeed(b *binding, values context.Context) *feed {
+func newFeed(values context.Context, b *binding) *feed {
 	f := &feed{b: b, draining: make(chan struct{}), stopped: make(chan struct{})}
 	f.ctx, f.cancel = context.WithCancelCause(background(values))
 	f.unlink = context.AfterFunc(b.rt.handlersCtx, func() { f.cancel(context.Cause(b.rt.handlersCtx)) })

@@ -3,6 +3,7 @@ package async
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -39,8 +40,8 @@ func (rt *Runtime) handle(spec *Spec, h HandleFunc, opts []SubscribeOption) erro
 	_, err := rt.register(spec, modePush, opts, func(b *binding) {
 		b.intercept(h, opts)
 		b.wire = b.handleWire
-		for i := len(rt.middleware) - 1; i >= 0; i-- {
-			b.wire = rt.middleware[i](b.wire)
+		for _, v := range slices.Backward(rt.middleware) {
+			b.wire = v(b.wire)
 		}
 	})
 	return err
@@ -52,6 +53,6 @@ func (b *binding) intercept(h HandleFunc, opts []SubscribeOption) {
 	for _, opt := range opts {
 		opt.applySubscribe(&o)
 	}
-	all := append(b.rt.interceptors[:len(b.rt.interceptors):len(b.rt.interceptors)], o.interceptors...)
+	all := append(slices.Clip(b.rt.interceptors), o.interceptors...)
 	b.handle = chainHandle(all, h)
 }

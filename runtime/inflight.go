@@ -87,7 +87,7 @@ func (x *delivery) process() {
 		case x.expired():
 			return
 		}
-		verdict, produced := x.attemptOnce()
+		produced, verdict := x.attemptOnce()
 		if again := x.conclude(verdict, produced); !again {
 			return
 		}
@@ -110,16 +110,16 @@ func (x *delivery) expired() bool {
 type deliveryKey struct{}
 
 // attemptOnce calls the handler with everything around it.
-func (x *delivery) attemptOnce() (verdict error, produced []*message.Message) {
+func (x *delivery) attemptOnce() (produced []*message.Message, verdict error) {
 	ctx, cancel := x.context()
 	defer cancel(nil)
 	finished := false
 	defer func() {
 		switch r := recover(); {
 		case r != nil:
-			verdict, produced = x.panicked(r), nil
+			produced, verdict = nil, x.panicked(r)
 			if x.feed.b.route.spec.Kind == KindRequest {
-				verdict, produced = x.answer(nil, NewError(CodeInternal, "the handler panicked"))
+				produced, verdict = x.answer(nil, NewError(CodeInternal, "the handler panicked"))
 			}
 		case !finished:
 			// The handler ended its goroutine. Nothing after this function runs, so the verdict is given here.
@@ -144,7 +144,7 @@ func (x *delivery) attemptOnce() (verdict error, produced []*message.Message) {
 		}
 	default:
 	}
-	return verdict, produced
+	return produced, verdict
 }
 
 var errNacked = errors.New("nacked by a middleware")
@@ -166,9 +166,9 @@ var errGoexit = errors.New("the handler ended its goroutine")
 func (x *delivery) concludeGoexit() {
 	x.feed.workers.Go(func() {
 		var produced []*message.Message
-		verdict := error(errGoexit)
+		verdict := errGoexit
 		if x.feed.b.route.spec.Kind == KindRequest {
-			verdict, produced = x.answer(nil, NewError(CodeInternal, "the handler ended its goroutine"))
+			produced, verdict = x.answer(nil, NewError(CodeInternal, "the handler ended its goroutine"))
 		}
 		if x.conclude(verdict, produced) {
 			x.process()
@@ -255,12 +255,12 @@ func (b *binding) reply(ctx context.Context, msg *message.Message, reply proto.M
 }
 
 // answer is reply for the paths on which the handler did not return.
-func (x *delivery) answer(reply proto.Message, failure error) (error, []*message.Message) {
+func (x *delivery) answer(reply proto.Message, failure error) ([]*message.Message, error) {
 	out, err := x.feed.b.reply(context.Background(), x.msg, reply, failure)
 	if err != nil {
-		return err, nil
+		return nil, err
 	}
-	return nil, []*message.Message{out}
+	return []*message.Message{out}, nil
 }
 
 // The reasons of dead letters, as async-dead-reason tells them.

@@ -2,6 +2,7 @@ package async
 
 import (
 	"context"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -61,18 +62,18 @@ type Incoming struct {
 }
 
 func chainSend(interceptors []Interceptor, next SendFunc) SendFunc {
-	for i := len(interceptors) - 1; i >= 0; i-- {
-		if interceptors[i].Send != nil {
-			next = interceptors[i].Send(next)
+	for _, interceptor := range slices.Backward(interceptors) {
+		if interceptor.Send != nil {
+			next = interceptor.Send(next)
 		}
 	}
 	return next
 }
 
 func chainHandle(interceptors []Interceptor, next HandleFunc) HandleFunc {
-	for i := len(interceptors) - 1; i >= 0; i-- {
-		if interceptors[i].Handle != nil {
-			next = interceptors[i].Handle(next)
+	for _, interceptor := range slices.Backward(interceptors) {
+		if interceptor.Handle != nil {
+			next = interceptor.Handle(next)
 		}
 	}
 	return next

@@ -116,7 +116,7 @@ func TestADrainLetsHandlersFinishAndPublish(t *testing.T) {
 			finished.Add(1)
 			return nil
 		}, async.WithConcurrency(2)))
-		stop := runIn(t, rt, context.WithValue(context.Background(), key{}, "v"))
+		stop := runIn(context.WithValue(context.Background(), key{}, "v"), t, rt)
 		orders := ordersv1async.NewOrdersPublisher(rt)
 		for i := range 5 {
 			must(t, orders.Ship(t.Context(), &ordersv1.ShipRequest{OrderId: fmt.Sprint(i)}))

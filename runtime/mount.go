@@ -40,7 +40,7 @@ func (rt *Runtime) MountOn(router *message.Router) error {
 			router.AddHandler(name, b.sub.Topic, sub, "async.reply", replyPublisher{rt: rt, link: b.route.link}, b.mountRequest)
 			continue
 		}
-		router.AddNoPublisherHandler(name, b.sub.Topic, sub, func(msg *message.Message) error {
+		router.AddConsumerHandler(name, b.sub.Topic, sub, func(msg *message.Message) error {
 			_, err := b.wire(msg)
 			return err
 		})

@@ -159,8 +159,8 @@ func TestABatchTellsTheFateOfEachMessage(t *testing.T) {
 }
 
 func TestBadSendsAreRefusedAndNameTheirLimit(t *testing.T) {
-	w := newWorld(t, "memory")
 	t.Parallel()
+	w := newWorld(t, "memory")
 	rt := w.open(t)
 	events, orders := ordersv1async.NewOrderEventsPublisher(rt), ordersv1async.NewOrdersPublisher(rt)
 	placed := func(opts ...async.SendOption) func() error {
@@ -194,6 +194,7 @@ func TestBadSendsAreRefusedAndNameTheirLimit(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			err := tt.send()
 			var op *async.OpError
 			if err == nil || !errors.As(err, &op) || op.Op != "send" || !strings.Contains(err.Error(), tt.text) {
@@ -205,6 +206,7 @@ func TestBadSendsAreRefusedAndNameTheirLimit(t *testing.T) {
 		})
 	}
 	t.Run("1 MiB passes and one byte more does not", func(t *testing.T) {
+		t.Parallel()
 		overhead := proto.Size(&ordersv1.OrderPlaced{OrderId: strings.Repeat("x", 1<<20)}) - 1<<20
 		fits := &ordersv1.OrderPlaced{OrderId: strings.Repeat("x", 1<<20-overhead)}
 		must(t, events.Placed(t.Context(), fits, async.WithKey("k"), async.WithHeader("beside", strings.Repeat("x", 4096))))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -57,7 +58,7 @@ func (p *Publisher[M]) SendAsync(ctx context.Context, msg M, opts ...SendOption)
 
 // sender is the send path of one route: interceptors, then the wire.
 func (rt *Runtime) sender(r *route, o publisherOptions) SendFunc {
-	interceptors := append(rt.interceptors[:len(rt.interceptors):len(rt.interceptors)], o.interceptors...)
+	interceptors := append(slices.Clip(rt.interceptors), o.interceptors...)
 	wire := func(ctx context.Context, out *Outgoing) *Receipt { return rt.dispatch(ctx, r, out) }
 	chain := chainSend(interceptors, wire)
 	return func(ctx context.Context, out *Outgoing) *Receipt {
@@ -157,7 +158,8 @@ func (rt *Runtime) dispatch(ctx context.Context, r *route, out *Outgoing) *Recei
 		r.order.add(out.Key, receipt)
 	}
 	finish := func(err error) {
-		if r.spec.Kind == KindEvent && errors.Is(err, ErrUnroutable) {
+		// Where the broker's topology is broken, nobody can tell who would have wanted the event.
+		if r.spec.Kind == KindEvent && errors.Is(err, ErrUnroutable) && !errors.Is(err, ErrTopology) {
 			rt.counters.unrouted.Add(1)
 			err = nil
 		}

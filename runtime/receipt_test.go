@@ -20,7 +20,7 @@ func TestReceiptTellsEveryListenerOnce(t *testing.T) {
 	r.Then(func(err error) { heard = append(heard, err) })
 	<-done
 	<-r.Done()
-	if len(heard) != 2 || heard[0] != want || heard[1] != want || r.Err() != want || r.ID() != "id-1" {
+	if len(heard) != 2 || !errors.Is(heard[0], want) || !errors.Is(heard[1], want) || !errors.Is(r.Err(), want) || r.ID() != "id-1" {
 		t.Fatalf("heard %v, Err %v", heard, r.Err())
 	}
 }

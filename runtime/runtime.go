@@ -115,13 +115,6 @@ func first(a, b string) string {
 	return b
 }
 
-// problem remembers what is wrong with the wiring: Run reports it too.
-func (rt *Runtime) problem(err error) {
-	rt.mu.Lock()
-	defer rt.mu.Unlock()
-	rt.problems = append(rt.problems, err)
-}
-
 // beginSend admits one send; every true is followed by one endSend.
 func (rt *Runtime) beginSend() bool {
 	rt.sendMu.RLock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"sync"
 
 	"google.golang.org/protobuf/proto"
@@ -26,7 +27,7 @@ func NewSubscriber[M proto.Message](rt *Runtime, spec *Spec, opts ...SubscribeOp
 }
 
 func (s *Subscriber[M]) options(opts []SubscribeOption) []SubscribeOption {
-	return append(s.opts[:len(s.opts):len(s.opts)], opts...)
+	return append(slices.Clip(s.opts), opts...)
 }
 
 // On registers a handler; see [Handle].
@@ -165,5 +166,5 @@ func NewResponder[Req, Res proto.Message](rt *Runtime, spec *Spec, opts ...Subsc
 
 // On registers a handler; see [HandleRequest].
 func (r *Responder[Req, Res]) On(h func(context.Context, Req) (Res, error), opts ...SubscribeOption) error {
-	return HandleRequest(r.rt, r.spec, h, append(r.opts[:len(r.opts):len(r.opts)], opts...)...)
+	return HandleRequest(r.rt, r.spec, h, append(slices.Clip(r.opts), opts...)...)
 }

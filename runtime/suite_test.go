@@ -119,10 +119,10 @@ func (w *world) open(t *testing.T, opts ...async.Option) *async.Runtime {
 // run runs a runtime until the end of the test, and returns when it is ready.
 func run(t *testing.T, rt *async.Runtime) (stop func()) {
 	t.Helper()
-	return runIn(t, rt, context.Background())
+	return runIn(context.Background(), t, rt)
 }
 
-func runIn(t *testing.T, rt *async.Runtime, ctx context.Context) (stop func()) {
+func runIn(ctx context.Context, t *testing.T, rt *async.Runtime) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(ctx)
 	result := make(chan error, 1)

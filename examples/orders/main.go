@@ -23,17 +23,17 @@ import (
 )
 
 func main() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
 	// A broker in memory that has a name can be opened twice: to run, and to look at its dead letters.
 	url := cmp.Or(os.Getenv("ASYNC_TRANSPORT"), "memory://shop")
-	if err := run(ctx, url, "demo", console.New(os.Stdout, 8, 1, 8)); err != nil {
+	if err := run(context.Background(), url, "demo", console.New(os.Stdout, 8, 1, 8)); err != nil {
 		fmt.Fprintln(os.Stderr, "orders:", err)
 		os.Exit(1)
 	}
 }
 
 func run(ctx context.Context, url, namespace string, out *console.Console) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	rt, err := async.Open(ctx, async.WithURL(url), async.WithNamespace(namespace), async.WithApp("shop"))
 	if err != nil {
 		return err

@@ -80,7 +80,7 @@ var building struct {
 func build(t *testing.T) (directory string) {
 	t.Helper()
 	building.Do(func() {
-		building.directory, building.err = os.MkdirTemp("", "orders-")
+		building.directory, building.err = os.MkdirTemp("", "orders-") //nolint:usetesting // it outlives the test that builds
 		if building.err != nil {
 			return
 		}

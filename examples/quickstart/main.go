@@ -19,20 +19,20 @@ import (
 )
 
 func main() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if err := run(ctx, newConsole(os.Stdout)); err != nil {
+	if err := run(context.Background(), newConsole(os.Stdout)); err != nil {
 		fmt.Fprintln(os.Stderr, "quickstart:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, out *console.Console, opts ...async.Option) error {
+func run(ctx context.Context, out *console.Console, opts ...async.Option) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	rt, err := async.Open(ctx, append(opts, async.WithApp("quickstart"))...)
 	if err != nil {
 		return err
 	}
-	defer rt.Close()
+	defer func() { err = errors.Join(err, rt.Close()) }()
 	out.Title("greeter.v1.Greeter on %s", rt.Health(ctx).Transports[0].System)
 	out.Header("kind", "send", "", "receive", "", "message")
 
@@ -98,7 +98,7 @@ func run(ctx context.Context, out *console.Console, opts ...async.Option) error 
 		return err
 	}
 	out.Line(console.Purple, "command", "RememberAsync", "async", "ReceiveRemember", "pull", name)
-	return rt.Close()
+	return nil
 }
 
 func recall(ctx context.Context, subscriber *greeterv1async.GreeterSubscriber) (string, error) {

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	ordersv1 "github.com/asyncpb/async/internal/gen/acme/orders/v1"
-	ordersv1async "github.com/asyncpb/async/internal/gen/acme/orders/v1/ordersv1async"
-	"github.com/asyncpb/async/runtime"
+	"github.com/asyncpb/async/internal/gen/acme/orders/v1/ordersv1async"
+	async "github.com/asyncpb/async/runtime"
 )
 
 // assignmentVariable makes this binary a process of an application under test.
@@ -111,7 +111,7 @@ func (a assignment) publish(ctx context.Context, rt *async.Runtime, j *journal) 
 	all.Wait()
 	close(stored)
 	recorder.Wait()
-	return errors.Join(append(errs, recordErr)...)
+	return errors.Join(errors.Join(errs...), recordErr)
 }
 
 // record writes ids down and has them on the disk before it takes the next ones.

@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	ordersv1 "github.com/asyncpb/async/internal/gen/acme/orders/v1"
-	ordersv1async "github.com/asyncpb/async/internal/gen/acme/orders/v1/ordersv1async"
-	"github.com/asyncpb/async/runtime"
+	"github.com/asyncpb/async/internal/gen/acme/orders/v1/ordersv1async"
+	async "github.com/asyncpb/async/runtime"
 	_ "github.com/asyncpb/async/runtime/transport/gochanneltransport"
 )
 

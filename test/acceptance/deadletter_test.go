@@ -9,8 +9,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	ordersv1 "github.com/asyncpb/async/internal/gen/acme/orders/v1"
-	ordersv1async "github.com/asyncpb/async/internal/gen/acme/orders/v1/ordersv1async"
-	"github.com/asyncpb/async/runtime"
+	"github.com/asyncpb/async/internal/gen/acme/orders/v1/ordersv1async"
+	async "github.com/asyncpb/async/runtime"
 	"github.com/asyncpb/async/test/acceptance/internal/stranger"
 )
 

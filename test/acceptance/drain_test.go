@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	ordersv1 "github.com/asyncpb/async/internal/gen/acme/orders/v1"
-	ordersv1async "github.com/asyncpb/async/internal/gen/acme/orders/v1/ordersv1async"
+	"github.com/asyncpb/async/internal/gen/acme/orders/v1/ordersv1async"
 )
 
 func TestSIGTERMLetsHandlersFinishAndGivesTheRestBack(t *testing.T) {

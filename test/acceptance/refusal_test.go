@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	ordersv1 "github.com/asyncpb/async/internal/gen/acme/orders/v1"
-	ordersv1async "github.com/asyncpb/async/internal/gen/acme/orders/v1/ordersv1async"
-	"github.com/asyncpb/async/runtime"
+	"github.com/asyncpb/async/internal/gen/acme/orders/v1/ordersv1async"
+	async "github.com/asyncpb/async/runtime"
 )
 
 func TestARefusedSendIsAnErrorAndDisturbsNothing(t *testing.T) {

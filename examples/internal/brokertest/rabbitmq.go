@@ -4,6 +4,7 @@ package brokertest
 import (
 	"cmp"
 	"crypto/rand"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -28,9 +29,11 @@ func RabbitMQ(t *testing.T, topics Groups) (url, namespace string) {
 	}
 	namespace = "test-" + strings.ToLower(rand.Text())
 	t.Cleanup(func() {
-		defer connection.Close()
 		for topic, groups := range topics {
 			deleteTopic(t, connection, namespace+"."+topic, groups)
+		}
+		if err := connection.Close(); err != nil {
+			t.Errorf("clean up: %v", err)
 		}
 	})
 	return url, namespace
@@ -43,7 +46,6 @@ func deleteTopic(t *testing.T, connection *amqp.Connection, topic string, groups
 		t.Errorf("clean up %s: %v", topic, err)
 		return
 	}
-	defer channel.Close()
 	for _, group := range groups {
 		for _, queue := range []string{transport.QueueName(topic, group), transport.DeadName(topic, group)} {
 			if _, err := channel.QueueDelete(queue, false, false, false); err != nil {
@@ -51,7 +53,7 @@ func deleteTopic(t *testing.T, connection *amqp.Connection, topic string, groups
 			}
 		}
 	}
-	if err := channel.ExchangeDelete(topic, false, false); err != nil {
+	if err := errors.Join(channel.ExchangeDelete(topic, false, false), channel.Close()); err != nil {
 		t.Errorf("clean up: %v", err)
 	}
 }

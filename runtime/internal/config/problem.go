@@ -63,8 +63,7 @@ func (r *Report) Add(pos Position, what, instead string) {
 
 // Join takes every problem of err, which is nil or has an [*Error] in its chain.
 func (r *Report) Join(err error) {
-	var list *Error
-	if errors.As(err, &list) {
+	if list, ok := errors.AsType[*Error](err); ok {
 		r.problems = append(r.problems, list.Problems...)
 	}
 }

@@ -28,6 +28,9 @@ const (
 	queueQuorum  = "quorum"
 	queueClassic = "classic"
 
+	exchangeTopic = "topic"
+	bindAll       = "#"
+
 	defaultPort    = "5672"
 	defaultTLSPort = "5671"
 )
@@ -85,9 +88,9 @@ func newSettings(c transport.Config, opts []Option) (*settings, error) {
 		pace:      pace{first: 100 * time.Millisecond, last: 10 * time.Second, growth: 2},
 		config: wamqp.Config{
 			Marshaler:       Marshaler{},
-			Exchange:        wamqp.ExchangeConfig{GenerateName: wamqp.GenerateExchangeNameTopicName, Type: "topic", Durable: true},
+			Exchange:        wamqp.ExchangeConfig{GenerateName: wamqp.GenerateExchangeNameTopicName, Type: exchangeTopic, Durable: true},
 			Queue:           wamqp.QueueConfig{Durable: true},
-			QueueBind:       wamqp.QueueBindConfig{GenerateRoutingKey: func(string) string { return "#" }},
+			QueueBind:       wamqp.QueueBindConfig{GenerateRoutingKey: func(string) string { return bindAll }},
 			Publish:         wamqp.PublishConfig{ConfirmDelivery: true},
 			TopologyBuilder: &wamqp.DefaultTopologyBuilder{},
 		},
@@ -195,8 +198,10 @@ func checkConfig(c *wamqp.Config) error {
 		{c.Exchange.GenerateName == nil, "Exchange.GenerateName must not be nil"},
 		{c.QueueBind.GenerateRoutingKey == nil, "QueueBind.GenerateRoutingKey must not be nil"},
 		{c.Connection.AmqpURI != "", "Connection.AmqpURI must stay empty: the address is the transport's URL"},
-		{c.Connection.AmqpConfig != nil && c.Connection.AmqpConfig.Recovery != nil,
-			"Connection.AmqpConfig.Recovery must stay nil: the transport reconnects by itself"},
+		{
+			c.Connection.AmqpConfig != nil && c.Connection.AmqpConfig.Recovery != nil,
+			"Connection.AmqpConfig.Recovery must stay nil: the transport reconnects by itself",
+		},
 		{c.Publish.Transactional, "Publish.Transactional must stay false: a transaction hides the errors of its messages"},
 		{!c.Publish.ConfirmDelivery, "Publish.ConfirmDelivery must stay true: without confirms a message can be lost without an error"},
 		{c.Publish.ChannelPoolSize != 0, "Publish.ChannelPoolSize must stay 0: use the option channels"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -46,8 +47,9 @@ type feed struct {
 	// started gets the outcome of the first attempt.
 	started chan error
 	// quiet is closed when nothing is fetched any more.
-	quiet chan struct{}
-	once  sync.Once
+	quiet   chan struct{}
+	once    sync.Once
+	running atomic.Bool
 }
 
 // Consume implements [transport.Consumer].
@@ -77,29 +79,39 @@ func (t *Transport) Consume(ctx context.Context, s transport.Subscription, recei
 	}
 	t.consumptions[c] = struct{}{}
 	t.mu.Unlock()
-	for _, f := range c.feeds {
-		c.work.Go(f.run)
-	}
+	c.work.Add(1)
 	go func() {
 		c.work.Wait()
 		close(c.ended)
 	}()
-	for _, f := range c.feeds {
-		var err error
-		select {
-		case err = <-f.started:
-		case <-ctx.Done():
-			err = context.Cause(ctx)
+	err := c.start(ctx)
+	c.work.Done()
+	if err != nil {
+		_ = c.Close(ctx)
+		if !unreachable(err) {
+			t.topology.remove(t.queueOf(s))
 		}
-		if err != nil {
-			_ = c.Close(ctx)
-			if !unreachable(err) {
-				t.topology.remove(t.queueOf(s))
-			}
-			return nil, err
-		}
+		return nil, err
 	}
 	return c, nil
+}
+
+// start starts the feeds one after the other: the queue of the group must be bound before those of its old names lose
+// their bindings, or a message could fall between them.
+func (c *consumption) start(ctx context.Context) error {
+	for _, f := range c.feeds {
+		f.running.Store(true)
+		c.work.Go(f.run)
+		select {
+		case err := <-f.started:
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
 }
 
 func (c *consumption) addFeed(queue string, old bool) {
@@ -121,6 +133,9 @@ func (c *consumption) Stop(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	for _, f := range c.feeds {
+		if !f.running.Load() {
+			continue
+		}
 		select {
 		case <-f.quiet:
 		case <-ctx.Done():
@@ -146,6 +161,10 @@ func (c *consumption) Close(ctx context.Context) error {
 		err = errors.Join(err, context.Cause(ctx))
 	}
 	c.cancel()
+	if c.s.Broadcast || c.s.Kind == transport.KindReply {
+		// Private to this consumption: nobody declares it again.
+		c.t.topology.remove(c.t.queueOf(c.s))
+	}
 	c.t.mu.Lock()
 	delete(c.t.consumptions, c)
 	c.t.mu.Unlock()
@@ -251,6 +270,10 @@ func (f *feed) consume(ctx context.Context) (consumed bool, err error) {
 		return false, err
 	}
 	p := newPost(f.c.t, ch, f.c.free)
+	if f.c.s.Ordered {
+		// One that is put back by itself would come again behind its successors, which are still out.
+		p.keep = f.c.stopping
+	}
 	deliveries, err := f.subscribe(ch)
 	if err != nil {
 		_ = ch.Close()

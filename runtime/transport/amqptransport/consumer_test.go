@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -112,8 +113,8 @@ func TestDeliveriesAreConcurrentAndSettledInAnyOrder(t *testing.T) {
 	if n := ready(t, tr, s.Queue()); n != 24 {
 		t.Errorf("%d messages wait, want 24: the prefetch is 16", n)
 	}
-	for i := len(out) - 1; i >= 0; i-- {
-		if err := settle(t, out[i], transport.Ack); err != nil {
+	for _, o := range slices.Backward(out) {
+		if err := settle(t, o, transport.Ack); err != nil {
 			t.Fatal(err)
 		}
 	}

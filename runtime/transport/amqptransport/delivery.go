@@ -30,6 +30,8 @@ type post struct {
 	closed chan *amqp.Error
 	ended  chan string
 	work   sync.WaitGroup
+	// keep, once closed, lets what is put back wait for the end of the channel; nil for never.
+	keep <-chan struct{}
 
 	mu       sync.Mutex
 	out      int
@@ -162,6 +164,11 @@ func (p *post) write() {
 func (p *post) send(o outcome) error {
 	var err error
 	if o.requeue {
+		select {
+		case <-p.keep:
+			return nil
+		default:
+		}
 		err = p.ch.Nack(o.tag, false, true)
 	} else {
 		err = p.ch.Ack(o.tag, false)

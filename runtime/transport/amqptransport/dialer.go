@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"strings"
@@ -183,9 +184,7 @@ func (d *dialer) handshake(ctx context.Context, wire net.Conn, address, role str
 	// The library writes into the properties of each connection.
 	config.Properties = amqp.NewConnectionProperties()
 	config.Properties.SetClientConnectionName(d.app + " " + role)
-	for name, value := range d.config.Properties {
-		config.Properties[name] = value
-	}
+	maps.Copy(config.Properties, d.config.Properties)
 	return amqp.Open(stream, config)
 }
 

@@ -32,7 +32,7 @@
 //
 //	heartbeat   interval of the connection's heartbeat, default 10s; a dead peer is noticed after one and a half
 //	window      sends that wait for the broker's answer at once, in all, default 1024
-//	channels    channels that publish, default 4; the messages of one key stay on one channel
+//	channels    how many channels publish, default 4; the messages of one key stay on one of them
 //	queue_type  quorum (default) or classic, for the queues of groups and dead letters
 //
 // [WithConfig] gives an experienced user the whole of watermill-amqp's configuration.

@@ -83,8 +83,7 @@ func serverCode(err error) int {
 
 // unreachable reports whether err may pass when the same thing is tried again on a new connection.
 func unreachable(err error) bool {
-	var broker *amqp.Error
-	if errors.As(err, &broker) {
+	if broker, ok := errors.AsType[*amqp.Error](err); ok {
 		return !broker.Server || broker.Code == amqp.ConnectionForced || broker.Code == amqp.InternalError
 	}
 	// A write that failed comes back as the socket's own error.

@@ -39,8 +39,10 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		{name: "plain text to another machine", url: "amqp://u:" + password + "@rabbit.example/", want: "amqps://"},
 		{name: "TLS files beside amqp", url: "amqp://u:" + password + "@127.0.0.1/", change: func(c *transport.Config) { c.TLS = &transport.TLS{} }, want: "amqps://"},
-		{name: "a TLS configuration beside amqp", url: "amqp://u:" + password + "@127.0.0.1/",
-			opts: with(func(c *wamqp.Config) { c.Connection.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12} }), want: "amqps://"},
+		{
+			name: "a TLS configuration beside amqp", url: "amqp://u:" + password + "@127.0.0.1/",
+			opts: with(func(c *wamqp.Config) { c.Connection.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12} }), want: "amqps://",
+		},
 		{name: "an unknown option", url: "amqp://u:" + password + "@127.0.0.1/?prefetch=7", want: "known: channels, heartbeat, queue_type, window"},
 		{name: "a heartbeat that is no duration", url: "amqp://127.0.0.1/?heartbeat=10", want: "option heartbeat"},
 		{name: "a window of nothing", url: "amqp://127.0.0.1/?window=0", want: "option window"},

@@ -1,12 +1,10 @@
 package amqptransport
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -105,12 +103,12 @@ func (sh *shard) serve(ses *session) error {
 	sh.channel, sh.returns, sh.progress = channel, returns, false
 	sh.mu.Unlock()
 
-	written := make(chan *send, cap(sh.t.window)+1)
+	written := make(chan publication, cap(sh.t.window)+1)
 	var confirms sync.WaitGroup
 	confirms.Go(func() {
-		for s := range written {
-			<-s.confirm.Done()
-			sh.confirmed(s)
+		for p := range written {
+			<-p.confirm.Done()
+			sh.confirmed(p)
 		}
 	})
 	cause := sh.write(ses, channel, closed, written)
@@ -125,7 +123,7 @@ func (sh *shard) serve(ses *session) error {
 }
 
 // write sends what is in the outbox until the channel is lost, and returns why it was.
-func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.Error, written chan<- *send) error {
+func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.Error, written chan<- publication) error {
 	why := func(e *amqp.Error) error {
 		if e != nil {
 			return e
@@ -142,7 +140,7 @@ func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.
 			}
 			continue
 		}
-		if err := sh.t.ensure(ses, s.topic); err != nil {
+		if err := sh.t.prepare(ses, s); err != nil {
 			if errors.Is(err, errSessionLost) {
 				return why(<-closed)
 			}
@@ -152,7 +150,7 @@ func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.
 		if !sh.take(s) {
 			continue
 		}
-		confirm, err := channel.PublishWithDeferredConfirm(s.exchange, s.key, s.returnable, false, s.publishing)
+		confirm, err := channel.PublishWithDeferredConfirm(s.exchange, s.key, s.mandatory || s.expected, false, s.publishing)
 		if err != nil {
 			sh.unwritten(s, err)
 			return why(<-closed)
@@ -161,24 +159,8 @@ func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.
 		sh.writing, s.confirm = nil, confirm
 		sh.inflight.push(s)
 		sh.mu.Unlock()
-		written <- s
+		written <- publication{s, confirm}
 	}
-}
-
-// unwritten takes s back after a write that failed, which also ends the channel.
-func (sh *shard) unwritten(s *send, err error) {
-	var answers []answer
-	sh.mu.Lock()
-	sh.writing = nil
-	// ErrClosed comes before the first byte; any other error may come after the last.
-	s.suspect = s.suspect || !errors.Is(err, amqp.ErrClosed)
-	if s.answered {
-		answers = sh.finish(s, nil)
-	} else {
-		sh.outbox.prepend([]*send{s})
-	}
-	sh.mu.Unlock()
-	deliver(answers)
 }
 
 // next is the head of the outbox, or nil when nothing may be written now.
@@ -211,8 +193,11 @@ func (sh *shard) fail(s *send, err error) {
 		return
 	}
 	sh.outbox.pop()
-	if s.suspect {
+	switch {
+	case s.suspect:
 		err = fmt.Errorf("%w: %w", transport.ErrUnknown, err)
+	case !s.mandatory && errors.Is(err, transport.ErrUnroutable):
+		err = nil
 	}
 	a := sh.finish(s, err)
 	sh.mu.Unlock()
@@ -243,12 +228,21 @@ func deliver(answers []answer) {
 	}
 }
 
-// confirmed takes the broker's answer to s, if it has not been taken already.
-func (sh *shard) confirmed(s *send) {
+// publication is one writing of a send, which may be written again.
+type publication struct {
+	send    *send
+	confirm *amqp.DeferredConfirmation
+}
+
+// confirmed takes the broker's answer to p, if it has not been taken already.
+func (sh *shard) confirmed(p publication) {
+	var answers []answer
 	sh.mu.Lock()
-	a := sh.settle(s)
+	if p.send.confirm == p.confirm {
+		answers = sh.settle(p.send)
+	}
 	sh.mu.Unlock()
-	deliver(a)
+	deliver(answers)
 }
 
 // settle reads the confirm of s, which is there. The caller holds the lock.
@@ -271,8 +265,8 @@ func (sh *shard) settle(s *send) []answer {
 		return sh.finish(s, transport.ErrNacked)
 	case s.returned == "":
 		return sh.finish(s, nil)
-	case !s.answered && sh.t.topology.knows(s.topic) && sh.repairable(s):
-		sh.t.forget(s.exchange)
+	case !s.answered && s.expected && sh.repairable(s):
+		sh.t.lookAgain(s)
 		s.returned, s.confirm = "", nil
 		sh.outbox.prepend([]*send{s})
 		sh.signal()
@@ -303,7 +297,7 @@ func (sh *shard) attribute() {
 
 func (sh *shard) sender(r *amqp.Return) *send {
 	fits := func(s *send) bool {
-		return s != nil && s.returnable && s.returned == "" && s.publishing.MessageId == r.MessageId &&
+		return s != nil && (s.mandatory || s.expected) && s.returned == "" && s.publishing.MessageId == r.MessageId &&
 			s.key == r.RoutingKey && s.exchange == r.Exchange
 	}
 	for _, s := range sh.inflight.items() {
@@ -315,116 +309,6 @@ func (sh *shard) sender(r *amqp.Return) *send {
 		return sh.writing
 	}
 	return nil
-}
-
-// lose takes back what was under way on a channel that has ended, to be sent again in the same order. refused says
-// that the broker closed this channel for what one of its messages asked for; the connection still stands.
-func (sh *shard) lose(cause error, refused bool) {
-	var answers []answer
-	sh.mu.Lock()
-	sh.attribute()
-	under := slices.Clone(sh.inflight.items())
-	var again []*send
-	for _, s := range under {
-		switch {
-		case s.answered:
-			answers = append(answers, sh.finish(s, nil)...)
-		case s.returned != "":
-			answers = append(answers, sh.finish(s, sh.unroutable(s))...)
-		default:
-			s.suspect, s.confirm = true, nil
-			again = append(again, s)
-		}
-	}
-	sh.inflight, sh.returns, sh.alone = queue{}, nil, 0
-	if refused {
-		missing := serverCode(cause) == amqp.NotFound
-		// Nothing but publications happens on this channel, so a send that was alone on it is the cause.
-		if len(under) == 1 && len(again) == 1 && !(missing && sh.repairable(again[0])) {
-			answers = append(answers, sh.finish(again[0], sh.refusal(again[0], cause))...)
-			again = nil
-		}
-		for _, s := range again {
-			if missing && s.topic != "" {
-				sh.t.forget(s.exchange)
-			}
-		}
-		sh.alone = len(again)
-	}
-	sh.outbox.prepend(again)
-	sh.mu.Unlock()
-	deliver(answers)
-}
-
-// repairable reports whether the exchange of s, or a binding, which somebody has deleted, is declared once more.
-func (sh *shard) repairable(s *send) bool {
-	s.repairs++
-	return s.topic != "" && sh.t.settings.declare == transport.DeclareCreate && s.repairs <= maxRepairs
-}
-
-func (sh *shard) unroutable(s *send) error {
-	if !s.mandatory {
-		return nil
-	}
-	return fmt.Errorf("%w: exchange %q, routing key %q: %s", transport.ErrUnroutable, s.exchange, s.key, s.returned)
-}
-
-func (sh *shard) refusal(s *send, cause error) error {
-	switch serverCode(cause) {
-	case amqp.NotFound, amqp.AccessRefused:
-		return topologyError("exchange", s.exchange, cause)
-	default:
-		return fmt.Errorf("%w: %w", transport.ErrNacked, cause)
-	}
-}
-
-// expire answers the sends whose time is over, and takes confirms that came while an older one is still missing.
-func (sh *shard) expire(now time.Time) {
-	var answers []answer
-	sh.mu.Lock()
-	blocked := errors.Is(sh.t.publish.state(), transport.ErrBlocked)
-	over := func(s *send) error {
-		if !s.deadline.IsZero() && now.After(s.deadline) {
-			return context.DeadlineExceeded
-		}
-		return nil
-	}
-	for _, s := range slices.Clone(sh.outbox.items()) {
-		cause := over(s)
-		if cause == nil && s.life.Err() != nil {
-			cause = context.Cause(s.life)
-		}
-		if cause == nil {
-			continue
-		}
-		sh.outbox.remove(s)
-		err := sh.t.congestion(cause)
-		if s.suspect {
-			err = sh.t.uncertainty(cause)
-		}
-		answers = append(answers, sh.finish(s, err)...)
-	}
-	for _, s := range slices.Clone(sh.inflight.items()) {
-		if isDone(s.confirm) {
-			answers = append(answers, sh.settle(s)...)
-		}
-	}
-	for _, s := range append(slices.Clone(sh.inflight.items()), sh.writing) {
-		if s == nil || s.answered {
-			continue
-		}
-		cause := over(s)
-		if cause == nil && blocked && s.life.Err() != nil {
-			cause = context.Cause(s.life)
-		}
-		if cause != nil {
-			// Its place in the window stays taken until the broker answers or the channel ends.
-			s.answered = true
-			answers = append(answers, answer{s.done, sh.t.uncertainty(cause)})
-		}
-	}
-	sh.mu.Unlock()
-	deliver(answers)
 }
 
 func isDone(c *amqp.DeferredConfirmation) bool {

@@ -30,7 +30,8 @@ func run(config string) (err error) {
 	// The first signal ends Run, which lets the handlers finish.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	rt, err := async.Open(ctx, async.WithConfigFile(config), async.WithApp(billing.App), async.WithLogger(slog.Default()))
+	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	rt, err := async.Open(ctx, async.WithConfigFile(config), async.WithApp(billing.App), async.WithLogger(logger))
 	if err != nil {
 		return err
 	}

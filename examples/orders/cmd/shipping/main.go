@@ -31,7 +31,8 @@ func main() {
 func run(config string) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	rt, err := async.Open(ctx, async.WithConfigFile(config), async.WithApp(shipping.App), async.WithLogger(slog.Default()))
+	logger := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	rt, err := async.Open(ctx, async.WithConfigFile(config), async.WithApp(shipping.App), async.WithLogger(logger))
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// ErrReturned: no queue took the message.
+// ErrReturned says that no queue took the message.
 var ErrReturned = errors.New("the broker gave the message back")
 
 // Publish sends an event or a command with all the metadata of section 3 and waits for the broker's confirm. The type is the

@@ -22,7 +22,7 @@ func (s *Stranger) DeclareGroup(topic, group string, ordered bool) (queue string
 	}
 	queue = topic + "--" + group
 	dead := queue + "--dead"
-	if err := s.declare(dead, true, amqp.Table{"x-queue-type": "quorum"}); err != nil {
+	if err := s.declare(dead, amqp.Table{"x-queue-type": "quorum"}); err != nil {
 		return "", err
 	}
 	arguments := amqp.Table{
@@ -36,7 +36,7 @@ func (s *Stranger) DeclareGroup(topic, group string, ordered bool) (queue string
 	if ordered {
 		arguments["x-single-active-consumer"] = true
 	}
-	if err := s.declare(queue, true, arguments); err != nil {
+	if err := s.declare(queue, arguments); err != nil {
 		return "", err
 	}
 	if err := s.channel.QueueBind(queue, "#", topic, false, nil); err != nil {
@@ -46,12 +46,12 @@ func (s *Stranger) DeclareGroup(topic, group string, ordered bool) (queue string
 }
 
 // DeclareReplies makes a reply queue: section 6, "replies".
-func (s *Stranger) DeclareReplies(queue string) error { return s.declare(queue, true, temporary()) }
+func (s *Stranger) DeclareReplies(queue string) error { return s.declare(queue, temporary()) }
 
 // DeclareBroadcast makes the queue of a broadcast group: section 6, "broadcast".
 func (s *Stranger) DeclareBroadcast(topic, group string) (queue string, err error) {
 	queue = topic + "--" + group
-	if err := s.declare(queue, true, temporary()); err != nil {
+	if err := s.declare(queue, temporary()); err != nil {
 		return "", err
 	}
 	if err := s.channel.QueueBind(queue, "#", topic, false, nil); err != nil {
@@ -64,8 +64,9 @@ func temporary() amqp.Table {
 	return amqp.Table{"x-queue-type": "classic", "x-expires": int32(60000)}
 }
 
-func (s *Stranger) declare(queue string, durable bool, arguments amqp.Table) error {
-	if _, err := s.channel.QueueDeclare(queue, durable, false, false, false, arguments); err != nil {
+// declare makes a queue; every queue of the contract is durable.
+func (s *Stranger) declare(queue string, arguments amqp.Table) error {
+	if _, err := s.channel.QueueDeclare(queue, true, false, false, false, arguments); err != nil {
 		return fmt.Errorf("stranger: declare queue %q: %w", queue, err)
 	}
 	return nil

@@ -1,0 +1,94 @@
+package amqptransport
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+// unwritten takes s back after a write that failed, which also ends the channel.
+func (sh *shard) unwritten(s *send, err error) {
+	var answers []answer
+	sh.mu.Lock()
+	sh.writing = nil
+	// ErrClosed comes before the first byte; any other error may come after the last.
+	s.suspect = s.suspect || !errors.Is(err, amqp.ErrClosed)
+	if s.answered {
+		answers = sh.finish(s, nil)
+	} else {
+		sh.outbox.prepend([]*send{s})
+	}
+	sh.mu.Unlock()
+	deliver(answers)
+}
+
+// lose takes back what was under way on a channel that has ended, to be sent again in the same order. refused says
+// that the broker closed this channel for what one of its messages asked for; the connection still stands.
+func (sh *shard) lose(cause error, refused bool) {
+	var answers []answer
+	sh.mu.Lock()
+	sh.attribute()
+	under := slices.Clone(sh.inflight.items())
+	var again []*send
+	for _, s := range under {
+		switch {
+		case s.answered:
+			answers = append(answers, sh.finish(s, nil)...)
+		case s.returned != "":
+			answers = append(answers, sh.finish(s, sh.unroutable(s))...)
+		default:
+			s.suspect, s.confirm = true, nil
+			again = append(again, s)
+		}
+	}
+	sh.inflight, sh.returns, sh.alone = queue{}, nil, 0
+	if refused {
+		missing := serverCode(cause) == amqp.NotFound
+		// Nothing but publications happens on this channel, so a send that was alone on it is the cause.
+		if len(under) == 1 && len(again) == 1 && !(missing && sh.repairable(again[0])) {
+			answers = append(answers, sh.finish(again[0], sh.refusal(again[0], cause))...)
+			again = nil
+		}
+		for _, s := range again {
+			if missing {
+				sh.t.lookAgain(s)
+			}
+		}
+		sh.alone = len(again)
+	}
+	sh.outbox.prepend(again)
+	sh.mu.Unlock()
+	deliver(answers)
+}
+
+// repairable reports whether the exchange of s, a binding or the ladder, which somebody has deleted, is declared once
+// more.
+func (sh *shard) repairable(s *send) bool {
+	s.repairs++
+	return (s.topic != "" || s.target != "") && sh.t.settings.declare == transport.DeclareCreate && s.repairs <= maxRepairs
+}
+
+func (sh *shard) unroutable(s *send) error {
+	if s.target != "" {
+		// The ladder is broken, whoever wants the message: nobody shall take this for a topic without groups.
+		return fmt.Errorf("%w: %w: no queue of the delay ladder takes routing key %q of exchange %q; declare the ladder on the broker, or let this program do it with declare: create",
+			transport.ErrUnroutable, transport.ErrTopology, s.key, s.exchange)
+	}
+	if !s.mandatory {
+		return nil
+	}
+	return fmt.Errorf("%w: exchange %q, routing key %q: %s", transport.ErrUnroutable, s.exchange, s.key, s.returned)
+}
+
+func (sh *shard) refusal(s *send, cause error) error {
+	switch serverCode(cause) {
+	case amqp.NotFound, amqp.AccessRefused:
+		return topologyError("exchange", s.exchange, cause)
+	default:
+		return fmt.Errorf("%w: %w", transport.ErrNacked, cause)
+	}
+}
