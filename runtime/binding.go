@@ -236,8 +236,11 @@ func (rt *Runtime) retire(f *feed) {
 // checkGroup holds the grammar of groups, so that every transport can name a queue after one.
 func checkGroup(group string) error {
 	const limit = 80
-	if len(group) > limit || strings.Contains(group, "--") || strings.Trim(group, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "" {
-		return fmt.Errorf("group %q: use letters, digits, '.', '_' and '-' (never \"--\"), at most %d bytes", sanitize(group), limit)
+	if len(group) > limit {
+		return fmt.Errorf("group %.40q… has %d bytes, the limit is %d; shorten it", sanitize(group), len(group), limit)
+	}
+	if strings.Contains(group, "--") || strings.Trim(group, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "" {
+		return fmt.Errorf("group %q: use letters, digits, '.', '_' and '-' (never \"--\")", sanitize(group))
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func TestADuplicateWaitsForTheOneThatIsBeingHandled(t *testing.T) {
 				var calls, running, most atomic.Int32
 				begun, release := make(chan struct{}, 10), make(chan struct{})
 				store := &countingStore{DedupStore: memoryStore(t, 100)}
-				w := newWorld(t, strings.Split(w.url, ":")[0])
+				w := newWorld(t, w.name)
 				rt := w.handleShip(t, func(context.Context, string) error {
 					most.Store(max(most.Load(), running.Add(1)))
 					defer running.Add(-1)

@@ -50,7 +50,16 @@ func (x *delivery) decide(err error) {
 	}
 }
 
-func (x *delivery) requeue() { x.settle(transport.Requeue) }
+// requeue gives the delivery back. One of an ordered group is left to the close of its consumption, which gives back all at
+// once and in order: put back one by one, and handed out again meanwhile, some would overtake others.
+func (x *delivery) requeue() {
+	if x.feed.b.sub.Ordered && x.feed.isDraining() {
+		x.decide(nil)
+		x.feed.open.Done()
+		return
+	}
+	x.settle(transport.Requeue)
+}
 
 func (x *delivery) logArgs(more ...any) []any {
 	b := x.feed.b
