@@ -92,7 +92,7 @@ func TestDescriptorsSayWhereToLook(t *testing.T) {
 		{"a queue by its name", []string{"--queue", "failed-bills"}, []string{"bill"}},
 		{"at most two", []string{"--limit", "2"}, []string{"bill", "ord-1"}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) { //nolint:tparallel // two looks at one queue at once would hide letters from each other
 			if diff := cmp.Diff(tt.want, ids(append([]string{"dead", "ls"}, tt.args...)...)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

@@ -103,17 +103,4 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a configuration names transport and namespace", func(t *testing.T) {
-		t.Parallel()
-		path := filepath.Join(t.TempDir(), "async.yaml")
-		text := "version: 1\nnamespace: dev\ntransports:\n  main: {url: \"" + b.url + "\"}\n"
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		b.declare("dev."+shipTopic, "orders")
-		o := runTool(t.Context(), "group", "ls", "--config", path, "--topic", shipTopic, "--group", "orders")
-		if o.code != 0 || !strings.Contains(o.stdout, "dev."+shipTopic) {
-			t.Errorf("exit code %d, %s%s", o.code, o.stdout, o.stderr)
-		}
-	})
 }

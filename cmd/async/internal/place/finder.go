@@ -57,8 +57,6 @@ func (f Finder) Find(ctx context.Context, q Query) (Found, error) {
 		return Found{Places: found.Places, Explicit: true}, nil
 	case len(found.Skipped) > 0:
 		return Found{}, fmt.Errorf("%s is an event, and every application that subscribes has a group of its own; add --group <name>", found.Skipped[0])
-	case f.Schema != nil && q.Topic == "":
-		return Found{}, errors.New("the descriptors hold no annotated rpc that fits; build them from the module with your services, or name --topic and --group")
 	}
 	return f.listed(ctx, base, q)
 }
@@ -97,6 +95,9 @@ func (f Finder) contract(q Query) Found {
 				found.Places = append(found.Places, shared(c.Transport, c.DeadTopic))
 			}
 		}
+	}
+	if base := f.Runtime.Carrier("", ""); f.Schema != nil && q.Topic == "" && base.Transport != nil {
+		found.Places = append(found.Places, shared(base.Transport, Parked))
 	}
 	found.Places = sorted(found.Places)
 	return found
