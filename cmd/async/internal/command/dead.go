@@ -31,7 +31,7 @@ without an acknowledgement, so that the broker itself put them aside (reason "br
 func (l *selection) flags(c *cobra.Command, limit int) {
 	f := c.Flags()
 	f.StringVar(&l.query.Topic, "topic", "", "only this `topic`, with or without the namespace")
-	f.StringSliceVar(&l.query.Groups, "group", nil, "only these groups; for events also where to look (repeatable)")
+	f.StringSliceVar(&l.query.Groups, "group", nil, "only these `groups` (repeatable)")
 	f.StringVar(&l.query.Queue, "queue", "", "the queue of dead letters itself, by its `name` on the broker")
 	f.StringArrayVar(&l.match, "match", nil, "only what fits `name=glob`: id, type, key, reason, error or any metadata (repeatable, all must fit)")
 	f.IntVar(&l.limit, "limit", limit, "at most so many dead letters; 0 is all")

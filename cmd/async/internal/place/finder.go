@@ -15,9 +15,12 @@ import (
 
 // Query says which places are asked for. Empty fields ask for all.
 type Query struct {
-	// Topic is logical or physical. Groups are names of groups; they also say in which groups to look for events.
-	Topic  string
+	// Topic is logical or physical.
+	Topic string
+	// Groups are the only groups that count; they also say in which groups to look for events.
 	Groups []string
+	// Apps are applications whose groups of events to look for, beside that of the configuration.
+	Apps []string
 	// Queue is the physical name of one queue of dead letters. It excludes Topic and Groups.
 	Queue string
 }
@@ -56,7 +59,7 @@ func (f Finder) Find(ctx context.Context, q Query) (Found, error) {
 		}
 		return Found{Places: found.Places, Explicit: true}, nil
 	case len(found.Skipped) > 0:
-		return Found{}, fmt.Errorf("%s is an event, and every application that subscribes has a group of its own; add --group <name>", found.Skipped[0])
+		return Found{}, fmt.Errorf("%s is an event, and every application that subscribes has a group of its own; add --group <name>, or --app <name>", found.Skipped[0])
 	}
 	return f.listed(ctx, base, q)
 }
@@ -111,9 +114,9 @@ func groupsOf(spec *contract.Spec, c async.Carrier, q Query) []string {
 	case len(q.Groups) > 0:
 		return q.Groups
 	case c.App != "":
-		return []string{c.App}
+		return append([]string{c.App}, q.Apps...)
 	default:
-		return nil
+		return q.Apps
 	}
 }
 
