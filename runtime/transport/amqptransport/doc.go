@@ -73,11 +73,17 @@
 //
 // The transport retries no handler and lets no message expire. A delay, of up to 12 days, is rounded up to whole
 // seconds and never ends early, as far as the broker's clock runs evenly; a long one holds no other back. It survives
-// the end of the broker, after which a message may come twice. A delayed message to a topic reaches the groups that it
+// the end of the broker, after which a message may come late or twice. A delayed message to a topic reaches the groups that it
 // has at the end of the delay. When there is none, or the one group or queue that it was sent to has gone, it goes to the
 // queue async.delay.parked and stays there; nothing empties that queue but its operator. A mandatory message is
 // [transport.ErrUnroutable] when its one queue does not exist at the start of the delay. When the ladder itself has a
 // gap that is not repaired (create repairs it), every delayed message that needs it is [transport.ErrTopology] as well.
+//
+// A broker that starts forwards what is due before it knows all its bindings. What finds no way then stays on the ladder,
+// with what comes due behind it, until the broker looks again: after 3 minutes, or the milliseconds that the setting
+// dead_letter_worker_publisher_confirm_timeout of the application rabbit gives; 10 seconds are enough. And a delayed
+// event that is forwarded in that moment reaches only those groups whose bindings are known already; a retry or a
+// command, which has one target, is not concerned.
 //
 // A message that was handed
 // out 100 times without an acknowledgement goes to the dead-letter queue by the broker's own hand. Headers that the
