@@ -142,7 +142,7 @@ func TestBarOrderByKeyThroughFailuresAndRestarts(t *testing.T) {
 		})
 		total := keys * int(steps)
 		for i := range restarts {
-			await(t, fmt.Sprintf("restart %d", i+1), sized(patience, 10*time.Minute), func() bool { return l.count() >= total*(i+1)/(restarts+2) })
+			awaitFor(t, fmt.Sprintf("restart %d", i+1), sized(patience, 10*time.Minute), func() bool { return l.count() >= total*(i+1)/(restarts+2) })
 			if i%2 == 0 {
 				stop()
 				stop = consumer()
@@ -154,7 +154,7 @@ func TestBarOrderByKeyThroughFailuresAndRestarts(t *testing.T) {
 			stop = following
 		}
 		sending.Wait()
-		await(t, "all are handled", sized(patience, 10*time.Minute), func() bool { return l.count() == total })
+		awaitFor(t, "all are handled", sized(patience, 10*time.Minute), func() bool { return l.count() == total })
 		took := time.Since(start)
 		stop()
 		l.mu.Lock()
@@ -234,7 +234,7 @@ func attack(t *testing.T, name string, duration time.Duration, poison bool) pois
 	for _, r := range receipts {
 		must(t, r.Wait(t.Context()))
 	}
-	await(t, "all poison is dead", 2*time.Minute, func() bool { return rt.Stats().DeadLettered == uint64(sent) })
+	awaitFor(t, "all poison is dead", 2*time.Minute, func() bool { return rt.Stats().DeadLettered == uint64(sent) })
 	stop()
 	must(t, rt.Close())
 	if len(out.calls) != out.poison {
