@@ -17,7 +17,7 @@ import (
 
 // fullBars makes the tests of this file run at their full size, which takes minutes, and hold throughput to its bar:
 //
-//	ASYNC_TEST_BARS=full go test -run Bar -v ./runtime
+//	make bars
 //
 // By default they run small and hold to counts and order only.
 var fullBars = os.Getenv("ASYNC_TEST_BARS") == "full"
@@ -181,11 +181,12 @@ type poisoned struct {
 // handles meanwhile.
 func attack(t *testing.T, name string, duration time.Duration, poison bool) poisoned {
 	t.Helper()
-	const attempts = 12
+	// In a full run the default policy, with backoffs short enough for all poison to be dead in half a minute.
+	attempts := sized(12, 8)
 	w := newWorld(t, name)
 	spec := moves(async.KindCommand, func(s *async.Spec) {
-		retried(0, attempts, 50*time.Millisecond)(s)
-		s.Policy.Retry.MaxBackoff, s.Policy.Retry.Jitter = new(time.Second), nil
+		retried(0, uint32(attempts), sized(50*time.Millisecond, 500*time.Millisecond))(s)
+		s.Policy.Retry.MaxBackoff, s.Policy.Retry.Jitter = new(sized(time.Second, 8*time.Second)), nil
 	})
 	rt := w.open(t)
 	var mu sync.Mutex
