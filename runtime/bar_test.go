@@ -186,7 +186,8 @@ func attack(t *testing.T, name string, duration time.Duration, poison bool) pois
 	w := newWorld(t, name)
 	spec := moves(async.KindCommand, func(s *async.Spec) {
 		retried(0, uint32(attempts), sized(50*time.Millisecond, 500*time.Millisecond))(s)
-		s.Policy.Retry.MaxBackoff, s.Policy.Retry.Jitter = new(sized(time.Second, 8*time.Second)), nil
+		// In a small run the jitter is such that more than ten redeliveries in a second would be a fault and not a chance.
+		s.Policy.Retry.MaxBackoff, s.Policy.Retry.Jitter = new(sized(time.Second, 8*time.Second)), new(sized(0.5, 1.0))
 	})
 	rt := w.open(t)
 	var mu sync.Mutex
