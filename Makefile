@@ -51,6 +51,11 @@ conformance: ## Run Watermill's suite and ours 20 times in a row on every transp
 	@ASYNC_TEST_AMQP_URL=$$(scripts/rabbitmq); export ASYNC_TEST_AMQP_URL; \
 	$(GO) test $(RACE) -p 1 -timeout 3h -count $(COUNT) -run 'Conformance|PubSub' ./runtime/...
 
+.PHONY: bars
+bars: ## Hold order and throughput to their bars at full size, for a quarter of an hour
+	@ASYNC_TEST_AMQP_URL=$$(scripts/rabbitmq); export ASYNC_TEST_AMQP_URL; \
+	ASYNC_TEST_BARS=full $(GO) test -timeout 1h -count 1 -v -run 'Bar' ./runtime
+
 .PHONY: generate
 generate: ## Generate code from the .proto files with buf
 	@$(BUF) generate

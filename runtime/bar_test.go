@@ -17,7 +17,7 @@ import (
 
 // fullBars makes the tests of this file run at their full size, which takes minutes, and hold throughput to its bar:
 //
-//	ASYNC_TEST_BARS=full go test -run Bar -v ./runtime
+//	make bars
 //
 // By default they run small and hold to counts and order only.
 var fullBars = os.Getenv("ASYNC_TEST_BARS") == "full"
@@ -142,7 +142,7 @@ func TestBarOrderByKeyThroughFailuresAndRestarts(t *testing.T) {
 		})
 		total := keys * int(steps)
 		for i := range restarts {
-			await(t, fmt.Sprintf("restart %d", i+1), sized(patience, 10*time.Minute), func() bool { return l.count() >= total*(i+1)/(restarts+2) })
+			awaitFor(t, fmt.Sprintf("restart %d", i+1), sized(patience, 10*time.Minute), func() bool { return l.count() >= total*(i+1)/(restarts+2) })
 			if i%2 == 0 {
 				stop()
 				stop = consumer()
@@ -154,7 +154,7 @@ func TestBarOrderByKeyThroughFailuresAndRestarts(t *testing.T) {
 			stop = following
 		}
 		sending.Wait()
-		await(t, "all are handled", sized(patience, 10*time.Minute), func() bool { return l.count() == total })
+		awaitFor(t, "all are handled", sized(patience, 10*time.Minute), func() bool { return l.count() == total })
 		took := time.Since(start)
 		stop()
 		l.mu.Lock()
@@ -181,11 +181,13 @@ type poisoned struct {
 // handles meanwhile.
 func attack(t *testing.T, name string, duration time.Duration, poison bool) poisoned {
 	t.Helper()
-	const attempts = 12
+	// In a full run the default policy, with backoffs short enough for all poison to be dead in half a minute.
+	attempts := sized(12, 8)
 	w := newWorld(t, name)
 	spec := moves(async.KindCommand, func(s *async.Spec) {
-		retried(0, attempts, 50*time.Millisecond)(s)
-		s.Policy.Retry.MaxBackoff, s.Policy.Retry.Jitter = new(time.Second), nil
+		retried(0, uint32(attempts), sized(50*time.Millisecond, 500*time.Millisecond))(s)
+		// In a small run the jitter is such that more than ten redeliveries in a second would be a fault and not a chance.
+		s.Policy.Retry.MaxBackoff, s.Policy.Retry.Jitter = new(sized(time.Second, 8*time.Second)), new(sized(0.5, 1.0))
 	})
 	rt := w.open(t)
 	var mu sync.Mutex
@@ -234,7 +236,7 @@ func attack(t *testing.T, name string, duration time.Duration, poison bool) pois
 	for _, r := range receipts {
 		must(t, r.Wait(t.Context()))
 	}
-	await(t, "all poison is dead", 2*time.Minute, func() bool { return rt.Stats().DeadLettered == uint64(sent) })
+	awaitFor(t, "all poison is dead", 2*time.Minute, func() bool { return rt.Stats().DeadLettered == uint64(sent) })
 	stop()
 	must(t, rt.Close())
 	if len(out.calls) != out.poison {

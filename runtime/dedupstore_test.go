@@ -32,7 +32,7 @@ func TestMemoryDedupStore(t *testing.T) {
 			end(t, s, "a", true)
 			time.Sleep(time.Hour - 1) //nolint:forbidigo // of synctest's clock
 			begin(t, s, "a", async.DedupDone)
-			time.Sleep(1) //nolint:forbidigo // of synctest's clock
+			time.Sleep(time.Nanosecond) //nolint:forbidigo // of synctest's clock
 			begin(t, s, "a", async.DedupFresh)
 		},
 		"a failure frees the key": func(t *testing.T, s *async.MemoryDedupStore) {
@@ -44,7 +44,7 @@ func TestMemoryDedupStore(t *testing.T) {
 			begin(t, s, "a", async.DedupFresh)
 			time.Sleep(time.Minute - 1) //nolint:forbidigo // of synctest's clock
 			begin(t, s, "a", async.DedupBusy)
-			time.Sleep(1) //nolint:forbidigo // of synctest's clock
+			time.Sleep(time.Nanosecond) //nolint:forbidigo // of synctest's clock
 			begin(t, s, "a", async.DedupFresh)
 		},
 		"a full store forgets what was done first and keeps its leases": func(t *testing.T, s *async.MemoryDedupStore) {

@@ -86,7 +86,7 @@ func TestAGroupIsNeededAndChecked(t *testing.T) {
 	events := ordersv1async.NewOrderEventsSubscriber(rt)
 	ignore := func(context.Context, *ordersv1.OrderPlaced) error { return nil }
 	wantErr(t, events.OnPlaced(ignore), async.ErrNoGroup)
-	for _, bad := range []string{"a--b", "a b", strings.Repeat("x", 81), "a/b", "*"} {
+	for _, bad := range []string{"a--b", "a b", "a/b", "*"} {
 		if err := events.OnPlaced(ignore, async.WithGroup(bad)); err == nil || !strings.Contains(err.Error(), "letters, digits") {
 			t.Errorf("group %q: %v", bad, err)
 		}

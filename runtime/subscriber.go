@@ -37,7 +37,7 @@ func (s *Subscriber[M]) On(h func(context.Context, M) error, opts ...SubscribeOp
 
 // OnBatch registers a handler of batches; see [WithBatch] for when it is called. Each entry can be settled by itself; the
 // handler's return value is the verdict on those that are not settled yet. Interceptors and Watermill middlewares do not wrap
-// batches.
+// batches. An rpc that is ordered by key has none: [ErrUnsupported].
 func (s *Subscriber[M]) OnBatch(h func(context.Context, []*Delivery[M]) error, opts ...SubscribeOption) error {
 	_, err := s.rt.register(s.spec, modeBatch, s.options(opts), func(b *binding) {
 		b.batch = func(ctx context.Context, entries []*delivery) error {

@@ -169,11 +169,11 @@ func next[T any](t *testing.T, c <-chan T) T {
 // eventually waits until f is true.
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	await(t, what, patience, f)
+	awaitFor(t, what, patience, f)
 }
 
-// await is eventually with a patience of its own.
-func await(t *testing.T, what string, patience time.Duration, f func() bool) {
+// awaitFor is eventually with a patience of its own.
+func awaitFor(t *testing.T, what string, patience time.Duration, f func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

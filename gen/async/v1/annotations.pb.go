@@ -50,7 +50,8 @@ const (
 	// In any order, side by side.
 	Ordering_ORDERING_UNORDERED Ordering = 1
 	// Messages of one key one at a time, in the order in which they were sent; the input needs a field annotated as key. A
-	// message without a key is refused when it is sent.
+	// message without a key is refused when it is sent. One that fails waits for its next attempt where it is and holds up
+	// its key: after 20 minutes of that it is a dead letter, whatever is left of its attempts. There are no batch handlers.
 	Ordering_ORDERING_BY_KEY Ordering = 2
 )
 
