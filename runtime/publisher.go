@@ -158,7 +158,8 @@ func (rt *Runtime) dispatch(ctx context.Context, r *route, out *Outgoing) *Recei
 		r.order.add(out.Key, receipt)
 	}
 	finish := func(err error) {
-		if r.spec.Kind == KindEvent && errors.Is(err, ErrUnroutable) {
+		// Where the broker's topology is broken, nobody can tell who would have wanted the event.
+		if r.spec.Kind == KindEvent && errors.Is(err, ErrUnroutable) && !errors.Is(err, ErrTopology) {
 			rt.counters.unrouted.Add(1)
 			err = nil
 		}

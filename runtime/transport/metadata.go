@@ -29,6 +29,10 @@ const (
 	MetaCorrelationID = "async-correlation-id"
 	MetaStatus        = "async-status"
 
+	// Where a delayed message goes when its time has come: "topic:<topic>" or "queue:<queue>". A driver that delays
+	// by moving messages sets it.
+	MetaDelayTarget = "async-delay-target"
+
 	// Dead letters.
 	MetaDeadReason  = "async-dead-reason"
 	MetaDeadError   = "async-dead-error"

@@ -23,7 +23,7 @@ type session struct {
 	// lost is closed when the connection has ended; cause is set before that.
 	lost  chan struct{}
 	cause error
-	// ensured holds the exchanges that were declared, or verified, since this connection came up.
+	// ensured holds the exchanges and targets that were declared, or verified, since this connection came up.
 	ensured sync.Map
 }
 

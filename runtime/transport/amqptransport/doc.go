@@ -21,8 +21,16 @@
 // group queue and the dead-letter queue are classic, without the arguments that only quorum queues know
 // (x-delivery-limit, x-dead-letter-strategy).
 //
+// Delayed messages wait on a ladder that all applications of a vhost share: the durable quorum queues async.delay.0 to
+// async.delay.19, whose messages wait 1, 2, 4, … seconds, exchanges of the same names, async.delay.deliver at the foot
+// and the queue async.delay.parked ([ParkedQueue]). Every group queue is bound to the foot.
+//
 // A queue or exchange that exists with other properties is a [*transport.TopologyError]. The declare modes are those
-// of [transport.Declare]; verify cannot see bindings, because AMQP has no way to ask for them.
+// of [transport.Declare]; verify cannot see bindings, because AMQP has no way to ask for them. With create, whoever
+// first declares a group makes the ladder, and later ones look at its top; a user without the right to make it may use
+// one that is there, with the right to read async.delay.deliver, to bind, and to write to async.delay.*. With verify
+// and none the ladder and the bindings to its foot must be there already: docs/wire.md lists them. A group queue
+// without those bindings gets no delayed message and no retry; they are parked.
 //
 // # URL and options
 //
@@ -63,10 +71,18 @@
 //
 // # Retries, delay, dead letters
 //
-// The transport retries no handler. It cannot delay messages and lets no message expire. A message that was handed
+// The transport retries no handler and lets no message expire. A delay, of up to 12 days, is rounded up to whole
+// seconds and never ends early, as far as the broker's clock runs evenly; a long one holds no other back. It survives
+// the end of the broker, after which a message may come twice. A delayed message to a topic reaches the groups that it
+// has at the end of the delay. When there is none, or the one group or queue that it was sent to has gone, it goes to the
+// queue async.delay.parked and stays there; nothing empties that queue but its operator. A mandatory message is
+// [transport.ErrUnroutable] when its one queue does not exist at the start of the delay. When the ladder itself has a
+// gap that is not repaired (create repairs it), every delayed message that needs it is [transport.ErrTopology] as well.
+//
+// A message that was handed
 // out 100 times without an acknowledgement goes to the dead-letter queue by the broker's own hand. Headers that the
 // broker adds on the way there (x-death, x-first-death-*) are neither handed out nor published again: with them the
-// broker would take a replay for a cycle and drop it without a word.
+// broker would take a replay, or the next delay, for a cycle and drop it without a word.
 //
 // # Close
 //

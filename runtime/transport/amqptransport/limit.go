@@ -14,6 +14,8 @@ const (
 	// frameReserve is kept free in the frame of the headers for the broker, which adds its own on redelivery and
 	// dead-lettering and could not hand the message out if they did not fit.
 	frameReserve = 4096
+	// ladderReserve is kept free on top in a delayed message, to which each level adds an entry of x-death.
+	ladderReserve = levels * 256
 	// frameOverhead is the frame around the properties, and their fixed part.
 	frameOverhead = 8 + 14 + 4 + 1 + 8
 )
@@ -55,13 +57,13 @@ func tooLong(what string, length int) error {
 }
 
 // checkHeaderFrame refuses headers that do not fit into one frame: the broker would end the whole connection.
-func checkHeaderFrame(p *amqp.Publishing, frameSize int) error {
+func checkHeaderFrame(p *amqp.Publishing, frameSize, reserve int) error {
 	if frameSize <= 0 {
 		return nil
 	}
 	size := frameOverhead + tableSize(p.Headers) + len(p.MessageId) + len(p.Type) + len(p.ContentType) +
 		len(p.CorrelationId) + len(p.ReplyTo) + len(p.ContentEncoding) + len(p.Expiration) + len(p.UserId) + len(p.AppId) + 9
-	if limit := frameSize - frameReserve; size > limit {
+	if limit := frameSize - reserve; size > limit {
 		return fmt.Errorf("%w: the headers take %d bytes, this connection allows %d", transport.ErrTooLarge, size, limit)
 	}
 	return nil

@@ -54,8 +54,8 @@ func (sh *shard) lose(cause error, refused bool) {
 			again = nil
 		}
 		for _, s := range again {
-			if missing && s.topic != "" {
-				sh.t.forget(s.exchange)
+			if missing {
+				sh.t.lookAgain(s)
 			}
 		}
 		sh.alone = len(again)
@@ -65,13 +65,19 @@ func (sh *shard) lose(cause error, refused bool) {
 	deliver(answers)
 }
 
-// repairable reports whether the exchange of s, or a binding, which somebody has deleted, is declared once more.
+// repairable reports whether the exchange of s, a binding or the ladder, which somebody has deleted, is declared once
+// more.
 func (sh *shard) repairable(s *send) bool {
 	s.repairs++
-	return s.topic != "" && sh.t.settings.declare == transport.DeclareCreate && s.repairs <= maxRepairs
+	return (s.topic != "" || s.target != "") && sh.t.settings.declare == transport.DeclareCreate && s.repairs <= maxRepairs
 }
 
 func (sh *shard) unroutable(s *send) error {
+	if s.target != "" {
+		// The ladder is broken, whoever wants the message: nobody shall take this for a topic without groups.
+		return fmt.Errorf("%w: %w: no queue of the delay ladder takes routing key %q of exchange %q; declare the ladder on the broker, or let this program do it with declare: create",
+			transport.ErrUnroutable, transport.ErrTopology, s.key, s.exchange)
+	}
 	if !s.mandatory {
 		return nil
 	}

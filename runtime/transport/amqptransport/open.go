@@ -34,6 +34,7 @@ type Transport struct {
 
 	publish, consume *link
 	topology         topology
+	ladder           ladder
 
 	shards []*shard
 	turn   atomic.Uint64
@@ -137,6 +138,7 @@ func (t *Transport) Capabilities() transport.Capabilities {
 		StandingGroups: transport.Native,
 		Redelivery:     transport.Native,
 		Target:         transport.Native,
+		Delay:          transport.Native,
 		Order:          transport.Native,
 		DeadLetter:     transport.Native,
 		Mandatory:      transport.Native,

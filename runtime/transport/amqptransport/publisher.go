@@ -18,11 +18,12 @@ const sweepInterval = 25 * time.Millisecond
 
 // send is one message on its way to the broker. It belongs to its shard, whose mutex guards the fields below the line.
 type send struct {
-	topic      string // physical topic whose exchange must exist; empty on the default exchange
+	topic      string // physical topic whose exchange must exist; empty on the default exchange and on the ladder
+	target     target // where the ladder ends; empty without a delay
 	exchange   string
 	key        string
 	mandatory  bool // the caller wants to know that nobody takes it
-	expected   bool // a queue that was declared here has to take it
+	expected   bool // a queue that was declared here, or the ladder, has to take it
 	publishing amqp.Publishing
 	life       context.Context
 	deadline   time.Time
@@ -44,17 +45,12 @@ type answer struct {
 
 // Send implements [transport.Sender].
 func (t *Transport) Send(ctx context.Context, p transport.Publication, msg *message.Message, done func(error)) error {
-	if err := t.unsupported(p); err != nil {
-		return err
-	}
 	publishing, err := t.settings.config.Marshaler.Marshal(msg)
 	if err != nil {
 		return fmt.Errorf("message %q: %w", msg.UUID, err)
 	}
 	withoutBrokerHeaders(publishing.Headers)
-	if err := errors.Join(checkLimits(&publishing), checkHeaderFrame(&publishing, t.frameSize)); err != nil {
-		return fmt.Errorf("message %q: %w", msg.UUID, err)
-	}
+	delete(publishing.Headers, transport.MetaDelayTarget)
 	s := &send{
 		mandatory:  p.Mandatory || t.settings.config.Publish.Mandatory,
 		publishing: publishing,
@@ -64,6 +60,9 @@ func (t *Transport) Send(ctx context.Context, p transport.Publication, msg *mess
 	}
 	if err := t.route(s, p); err != nil {
 		return err
+	}
+	if err := errors.Join(checkLimits(&s.publishing), checkHeaderFrame(&s.publishing, t.frameSize, s.reserve())); err != nil {
+		return fmt.Errorf("message %q: %w", msg.UUID, err)
 	}
 	if err := t.acquire(ctx, p); err != nil {
 		return err
@@ -75,13 +74,6 @@ func (t *Transport) Send(ctx context.Context, p transport.Publication, msg *mess
 	select {
 	case t.sweep <- struct{}{}:
 	default:
-	}
-	return nil
-}
-
-func (t *Transport) unsupported(p transport.Publication) error {
-	if p.Delay > 0 {
-		return fmt.Errorf("%w: amqp cannot delay a message (%s asked for)", transport.ErrUnsupported, p.Delay)
 	}
 	return nil
 }
@@ -105,11 +97,45 @@ func (t *Transport) route(s *send, p transport.Publication) error {
 			s.topic = p.Topic
 		}
 	}
+	if p.Delay > 0 {
+		return s.postpone(p)
+	}
 	s.expected = t.expected(s.topic)
 	if len(s.key) > maxShortText || len(s.exchange) > maxShortText {
 		return tooLong("the exchange or routing key", max(len(s.key), len(s.exchange)))
 	}
 	return nil
+}
+
+// postpone sends s up the ladder instead.
+func (s *send) postpone(p transport.Publication) (err error) {
+	s.target = queueTarget(s.key)
+	if s.exchange != "" {
+		s.target = topicTarget(p.Topic)
+	}
+	s.topic, s.expected = "", true
+	if s.publishing.Headers == nil {
+		s.publishing.Headers = make(amqp.Table, 1)
+	}
+	s.publishing.Headers[transport.MetaDelayTarget] = string(s.target)
+	s.exchange, s.key, err = climb(p.Delay, s.target)
+	return err
+}
+
+// reserve is how much of the frame of its headers is kept for the broker.
+func (s *send) reserve() int {
+	if s.target != "" {
+		return frameReserve + ladderReserve
+	}
+	return frameReserve
+}
+
+// prepare makes what s needs at the broker, if it was not made before on this connection.
+func (t *Transport) prepare(ses *session, s *send) error {
+	if s.target != "" {
+		return t.ready(ses, s.target)
+	}
+	return t.ensure(ses, s.topic)
 }
 
 // expected reports whether a queue of topic was declared here that takes every message: without a route its binding

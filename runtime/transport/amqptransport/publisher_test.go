@@ -359,13 +359,3 @@ func TestBlockedBrokerFailsWithinContext(t *testing.T) {
 		t.Errorf("after the alarm: %v", err)
 	}
 }
-
-func TestDelayIsNotSupported(t *testing.T) {
-	t.Parallel()
-	tr := open(t)
-	s := subscription(t)
-	err := send(t, tr, transport.Publication{Topic: s.Topic, Delay: time.Second}, newMessage("x"))
-	if !errors.Is(err, transport.ErrUnsupported) {
-		t.Errorf("%v, want ErrUnsupported", err)
-	}
-}

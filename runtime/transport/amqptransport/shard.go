@@ -140,7 +140,7 @@ func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.
 			}
 			continue
 		}
-		if err := sh.t.ensure(ses, s.topic); err != nil {
+		if err := sh.t.prepare(ses, s); err != nil {
 			if errors.Is(err, errSessionLost) {
 				return why(<-closed)
 			}
@@ -193,8 +193,11 @@ func (sh *shard) fail(s *send, err error) {
 		return
 	}
 	sh.outbox.pop()
-	if s.suspect {
+	switch {
+	case s.suspect:
 		err = fmt.Errorf("%w: %w", transport.ErrUnknown, err)
+	case !s.mandatory && errors.Is(err, transport.ErrUnroutable):
+		err = nil
 	}
 	a := sh.finish(s, err)
 	sh.mu.Unlock()
@@ -263,7 +266,7 @@ func (sh *shard) settle(s *send) []answer {
 	case s.returned == "":
 		return sh.finish(s, nil)
 	case !s.answered && s.expected && sh.repairable(s):
-		sh.t.forget(s.exchange)
+		sh.t.lookAgain(s)
 		s.returned, s.confirm = "", nil
 		sh.outbox.prepend([]*send{s})
 		sh.signal()

@@ -95,6 +95,19 @@ func (y *topology) of(topic string) []transport.Subscription {
 	return subscriptions
 }
 
+// all lists what was declared and has a group.
+func (y *topology) all() []transport.Subscription {
+	y.mu.RLock()
+	defer y.mu.RUnlock()
+	var subscriptions []transport.Subscription
+	for _, queue := range slices.Sorted(maps.Keys(y.declared)) {
+		if s := y.declared[queue]; s.Kind != transport.KindReply {
+			subscriptions = append(subscriptions, s)
+		}
+	}
+	return subscriptions
+}
+
 // Declare implements [transport.Declarer]. It uses the consuming connection, which the broker never blocks. Each call
 // opens a channel of its own, since a refusal closes the channel.
 func (t *Transport) Declare(ctx context.Context, s transport.Subscription) error {
@@ -147,8 +160,23 @@ func (t *Transport) ensure(ses *session, topic string) error {
 	if topic == "" || t.settings.declare == transport.DeclareNone {
 		return nil
 	}
-	exchange := t.settings.config.Exchange.GenerateName(topic)
-	if _, done := ses.ensured.Load(exchange); done {
+	return t.once(ses, t.settings.config.Exchange.GenerateName(topic), func(ctx context.Context, via *session) error {
+		if err := t.onChannel(ctx, via, func(ch *amqp.Channel) error { return t.buildExchange(ch, topic) }); err != nil {
+			return err
+		}
+		for _, s := range t.topology.of(topic) {
+			if err := t.build(ctx, via, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// once calls declare, with a consuming connection, unless it has succeeded before for this publishing connection and
+// what, which is an exchange's name or a [target].
+func (t *Transport) once(ses *session, what any, declare func(context.Context, *session) error) error {
+	if _, done := ses.ensured.Load(what); done {
 		return nil
 	}
 	ctx, cancel := context.WithCancelCause(t.ctx)
@@ -160,20 +188,10 @@ func (t *Transport) ensure(ses *session, topic string) error {
 		case <-ctx.Done():
 		}
 	}()
-	err := t.persist(ctx, func(via *session) error {
-		if err := t.onChannel(ctx, via, func(ch *amqp.Channel) error { return t.buildExchange(ch, topic) }); err != nil {
-			return err
-		}
-		for _, s := range t.topology.of(topic) {
-			if err := t.build(ctx, via, s); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err := t.persist(ctx, func(via *session) error { return declare(ctx, via) })
 	switch {
 	case err == nil:
-		ses.ensured.Store(exchange, true)
+		ses.ensured.Store(what, true)
 		return nil
 	case ctx.Err() != nil:
 		return errSessionLost
@@ -182,12 +200,22 @@ func (t *Transport) ensure(ses *session, topic string) error {
 	}
 }
 
-// forget makes ensure look again: somebody has deleted the exchange.
-func (t *Transport) forget(exchange string) {
+// forget makes once declare again: somebody has deleted what was there.
+func (t *Transport) forget(what any) {
 	t.publish.mu.Lock()
 	defer t.publish.mu.Unlock()
 	if ses := t.publish.current; ses != nil {
-		ses.ensured.Delete(exchange)
+		ses.ensured.Delete(what)
+	}
+}
+
+// lookAgain makes what s needs be declared again.
+func (t *Transport) lookAgain(s *send) {
+	switch {
+	case s.target != "":
+		t.doubt(s.target)
+	case s.topic != "":
+		t.forget(s.exchange)
 	}
 }
 
@@ -219,6 +247,9 @@ func (t *Transport) build(ctx context.Context, ses *session, s transport.Subscri
 	if s.Kind == transport.KindReply {
 		return t.buildQueue(ctx, ses, s.Topic, temporaryQueue())
 	}
+	if err := t.raise(ctx, ses); err != nil {
+		return err
+	}
 	for _, topic := range topics(s) {
 		if t.settings.config.Exchange.GenerateName(topic) == "" {
 			continue
@@ -232,7 +263,10 @@ func (t *Transport) build(ctx context.Context, ses *session, s transport.Subscri
 			return err
 		}
 	}
-	return t.buildGroup(ctx, ses, s)
+	if err := t.buildGroup(ctx, ses, s); err != nil {
+		return err
+	}
+	return t.bindTargets(ctx, ses, s)
 }
 
 func topics(s transport.Subscription) []string { return append([]string{s.Topic}, s.Aliases...) }
@@ -357,6 +391,9 @@ func (t *Transport) retire(ch *amqp.Channel, queue string, s transport.Subscript
 		}
 		err := ch.QueueUnbind(queue, t.settings.config.QueueBind.GenerateRoutingKey(topic), exchange, t.settings.config.QueueBind.Arguments)
 		if err != nil {
+			return wrap("queue", queue, err)
+		}
+		if err := ch.QueueUnbind(queue, topicTarget(topic).binding(), deliverExchange, nil); err != nil {
 			return wrap("queue", queue, err)
 		}
 	}
