@@ -55,7 +55,7 @@ func TestTableFindsViolations(t *testing.T) {
 			lines: []string{
 				"./examples/orders: ./examples/orders/gen/ordersasync ./runtime ./runtime/asyncotel ./runtime/transport/amqptransport fmt",
 				"./examples/orders/gen/ordersasync: ./runtime ./gen/async/v1",
-				"./cmd/async: ./runtime ./runtime/transport/amqptransport",
+				"./cmd/async: ./runtime ./runtime/transport/amqptransport ./internal/contract",
 				"./runtime/asyncconnect: ./runtime ./internal/contract connectrpc.com/connect/v2 net/http",
 				"./runtime/asyncotel: ./runtime go.opentelemetry.io/otel",
 				"./runtime/asynctest: ./runtime ./runtime/transport/memorytransport testing",

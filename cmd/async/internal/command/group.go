@@ -137,8 +137,8 @@ func (s *session) removeGroup(ctx context.Context, state place.State, force, dry
 	}
 	r := newGroupRecord(state)
 	if !force && (r.Ready > 0 || r.Delayed > 0 || r.Consumers > 0 || r.Dead > 0) {
-		return fmt.Errorf("%s is in use: %d messages, %d consumers, %s; replay or drop the dead letters and stop the consumers, or write --force to lose what is there",
-			state.Name(), r.Ready+r.Delayed, r.Consumers, letters(r.Dead))
+		return fmt.Errorf("%s is in use: %s, %s, %s; stop the consumers, replay or drop the dead letters, or write --force and lose what is there",
+			state.Name(), plural(r.Ready+r.Delayed, "message"), plural(r.Consumers, "consumer"), letters(r.Dead))
 	}
 	var errs []error
 	for _, q := range []*transport.QueueInfo{state.GroupQueue, state.DeadQueue} {
@@ -154,7 +154,7 @@ func (s *session) removeGroup(ctx context.Context, state place.State, force, dry
 		case err != nil:
 			errs = append(errs, err)
 		case lost > 0:
-			fmt.Fprintf(s.stdout, "deleted %s with %d messages\n", q.Name, lost)
+			fmt.Fprintf(s.stdout, "deleted %s with %s\n", q.Name, plural(lost, "message"))
 		default:
 			fmt.Fprintf(s.stdout, "deleted %s\n", q.Name)
 		}

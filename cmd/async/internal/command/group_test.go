@@ -23,10 +23,10 @@ func TestGroupRemove(t *testing.T) {
 	}{
 		{"an orphan goes", func(*broker) {}, nil, 0, deleted, false},
 		{"a dry run changes nothing", func(*broker) {}, []string{"--dry-run"}, 0, "would delete " + shipQueue + "\n", true},
-		{"messages keep it", func(b *broker) { b.send(shipQueue, nil, failed("a")) }, nil, 1, "is in use: 1 messages, 0 consumers, 0 dead letters;", true},
+		{"messages keep it", func(b *broker) { b.send(shipQueue, nil, failed("a")) }, nil, 1, "is in use: 1 message, 0 consumers, 0 dead letters;", true},
 		{"dead letters keep it", func(b *broker) { b.send(shipDead, nil, failed("a")) }, nil, 1, "is in use: 0 messages, 0 consumers, 1 dead letter;", true},
-		{"a consumer keeps it", consumed, nil, 1, "is in use: 0 messages, 1 consumers, 0 dead letters;", true},
-		{"force does not mind", func(b *broker) { b.send(shipQueue, nil, failed("a")) }, []string{"--force"}, 0, "deleted " + shipQueue + " with 1 messages\n", false},
+		{"a consumer keeps it", consumed, nil, 1, "is in use: 0 messages, 1 consumer, 0 dead letters;", true},
+		{"force does not mind", func(b *broker) { b.send(shipQueue, nil, failed("a")) }, []string{"--force"}, 0, "deleted " + shipQueue + " with 1 message\n", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -108,11 +108,13 @@ func share(shown, all int) string {
 	return fmt.Sprintf("%d of %s", shown, letters(all))
 }
 
-func letters(n int) string {
+func letters(n int) string { return plural(n, "dead letter") }
+
+func plural(n int, one string) string {
 	if n == 1 {
-		return "1 dead letter"
+		return "1 " + one
 	}
-	return strconv.Itoa(n) + " dead letters"
+	return strconv.Itoa(n) + " " + one + "s"
 }
 
 // table writes rows in aligned columns; the first row is the header.

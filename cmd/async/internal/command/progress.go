@@ -25,13 +25,22 @@ type progress struct {
 }
 
 func (s *session) progress(verb string, all int) *progress {
-	p := &progress{out: s.stderr, verb: verb, all: all}
-	if f, ok := s.stderr.(*os.File); ok {
-		info, err := f.Stat()
-		p.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
-	}
+	return newProgress(s.stderr, verb, all, isTerminal(s.stderr))
+}
+
+func newProgress(out io.Writer, verb string, all int, terminal bool) *progress {
+	p := &progress{out: out, verb: verb, all: all, terminal: terminal}
 	p.next = time.Now().Add(p.pace())
 	return p
+}
+
+func isTerminal(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 func (p *progress) pace() time.Duration {
@@ -44,7 +53,7 @@ func (p *progress) pace() time.Duration {
 // step counts one letter.
 func (p *progress) step() {
 	p.done++
-	if now := time.Now(); now.After(p.next) {
+	if now := time.Now(); !now.Before(p.next) {
 		p.next = now.Add(p.pace())
 		p.shown = true
 		if p.terminal {

@@ -86,7 +86,7 @@ func TestRabbitMQ(t *testing.T) {
 	eventually(t, "it is with its group", func() bool { return b.count(queue) == 1 && b.count(dead) == 1 })
 	golden(t, "rabbitmq_group_ls", run("group", "ls", "--topic", shipTopic))
 
-	if o := b.tool(append([]string{"group", "rm", "--topic", shipTopic, "--group", "orders"}, flags...)...); o.code != 1 || !strings.Contains(o.stderr, "is in use: 1 messages, 0 consumers, 1 dead letter;") {
+	if o := b.tool(append([]string{"group", "rm", "--topic", shipTopic, "--group", "orders"}, flags...)...); o.code != 1 || !strings.Contains(o.stderr, "is in use: 1 message, 0 consumers, 1 dead letter;") {
 		t.Errorf("a group with messages: exit code %d, %s", o.code, o.stderr)
 	}
 	run("dead", "drop", "--topic", shipTopic, "--yes")

@@ -20,9 +20,6 @@ const ByBroker = "broker"
 // Parked is the reason of a delayed message whose target had gone when it was due.
 const Parked = "parked"
 
-// metaDelayTarget is where a parked message says where it was going: "topic:<topic>" or "queue:<queue>".
-const metaDelayTarget = transport.PrefixAsync + "delay-target"
-
 // Letter is one dead letter, or one parked message.
 type Letter struct {
 	// Message is the dead letter as it lies in its queue.
@@ -61,7 +58,7 @@ func read(p place.Place, msg *message.Message) *Letter {
 	switch {
 	case l.parked():
 		l.Reason = Parked
-		l.Topic, l.Group = destination(md[metaDelayTarget])
+		l.Topic, l.Group = destination(md[transport.MetaDelayTarget])
 	case l.Reason == "":
 		l.Reason = ByBroker
 	}
@@ -73,7 +70,7 @@ func read(p place.Place, msg *message.Message) *Letter {
 
 func (l *Letter) parked() bool { return l.Queue == place.Parked }
 
-// destination reads what a parked message says.
+// destination reads where a parked message was going: "topic:<topic>" or "queue:<queue>".
 func destination(target string) (topic, group string) {
 	if topic, ok := strings.CutPrefix(target, "topic:"); ok {
 		return topic, ""
@@ -108,7 +105,7 @@ func (l *Letter) revived(now time.Time) *message.Message {
 		}
 	}
 	delete(msg.Metadata, transport.MetaAttempt)
-	delete(msg.Metadata, metaDelayTarget)
+	delete(msg.Metadata, transport.MetaDelayTarget)
 	if l.Expired(now) {
 		delete(msg.Metadata, transport.MetaDeadline)
 	}

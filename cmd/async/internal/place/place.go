@@ -5,10 +5,11 @@ import (
 	"strings"
 
 	"github.com/asyncpb/async/runtime/transport"
+	"github.com/asyncpb/async/runtime/transport/amqptransport"
 )
 
 // Parked is the queue of the broker that takes delayed messages whose target has gone by the time that they are due.
-const Parked = "async.delay.parked"
+const Parked = amqptransport.ParkedQueue
 
 // Place is one group of one topic with its queues. Names are physical.
 type Place struct {
