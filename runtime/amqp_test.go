@@ -8,6 +8,7 @@ import (
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
 	"github.com/asyncpb/async/internal/gen/acme/orders/v1/ordersv1async"
+	async "github.com/asyncpb/async/runtime"
 	"github.com/asyncpb/async/runtime/transport"
 	_ "github.com/asyncpb/async/runtime/transport/amqptransport"
 )
@@ -44,9 +45,10 @@ func (w *world) sweep(t *testing.T) {
 	for _, logical := range []string{
 		ordersv1async.OrderEventsPlacedTopic, ordersv1async.OrderEventsMovedTopic,
 		ordersv1async.OrdersShipTopic, ordersv1async.OrdersArchiveTopic, ordersv1async.OrdersQuoteTopic,
+		moves(async.KindCommand, nil).Topic, "acme.test.v1.Before",
 	} {
 		topic := w.topic(logical)
-		for _, group := range []string{"app", "other", "orders"} {
+		for _, group := range []string{"app", "other", "orders", "movers", "before"} {
 			for _, queue := range []string{transport.QueueName(topic, group), transport.DeadName(topic, group)} {
 				if _, err := ch.QueueDelete(queue, false, false, false); err != nil {
 					t.Errorf("sweep %s: %v", queue, err)

@@ -117,7 +117,7 @@ func (b *binding) configure(o subscribeOptions) error {
 	}
 	ordered := spec.Policy.Ordering == OrderingByKey
 	if ordered && b.mode == modeBatch {
-		return fmt.Errorf("%w: a batch handler of an rpc that is ordered by key", ErrUnsupported)
+		return fmt.Errorf("%w: %s is ordered by key, and a batch has no order of its own; use On, or the policy ORDERING_UNORDERED", ErrUnsupported, spec.Name())
 	}
 	s := b.route.subscription(b.rt, group)
 	if s.Broadcast = o.broadcast; s.Broadcast && b.route.settings.deadTopic == "" {
@@ -142,7 +142,7 @@ func (b *binding) configure(o subscribeOptions) error {
 		if b.max < 1 || b.max > maxBatch || b.linger <= 0 {
 			return fmt.Errorf("WithBatch(%d, %s): use 1 to %d messages and a positive linger", b.max, b.linger, maxBatch)
 		}
-		s.Prefetch = min(max(b.max*(s.Concurrency+1), s.Concurrency), 2*maxInFlight)
+		s.Prefetch = min(max(b.max*(s.Concurrency+1), s.Concurrency), maxInFlight)
 	case modePull:
 		s.Prefetch = s.Concurrency
 		if ordered {
@@ -236,8 +236,11 @@ func (rt *Runtime) retire(f *feed) {
 // checkGroup holds the grammar of groups, so that every transport can name a queue after one.
 func checkGroup(group string) error {
 	const limit = 80
-	if len(group) > limit || strings.Contains(group, "--") || strings.Trim(group, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "" {
-		return fmt.Errorf("group %q: use letters, digits, '.', '_' and '-' (never \"--\"), at most %d bytes", sanitize(group), limit)
+	if len(group) > limit {
+		return fmt.Errorf("group %.40q… has %d bytes, the limit is %d; shorten it", sanitize(group), len(group), limit)
+	}
+	if strings.Contains(group, "--") || strings.Trim(group, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "" {
+		return fmt.Errorf("group %q: use letters, digits, '.', '_' and '-' (never \"--\")", sanitize(group))
 	}
 	return nil
 }

@@ -51,7 +51,7 @@ func (x *delivery) interrupted(verdict error) bool {
 	if verdict == nil || !x.feed.isDraining() || x.feed.ctx.Err() == nil {
 		return false
 	}
-	return errors.Is(verdict, context.Canceled) || errors.Is(verdict, ErrDrainTimeout)
+	return errors.Is(verdict, context.Canceled) || errors.Is(verdict, ErrDrainTimeout) || CodeOf(verdict) == CodeCanceled
 }
 
 // concludeRequest sends the reply and takes the request off its queue, whatever the reply's fate: a request is never tried
@@ -160,13 +160,24 @@ func (rt *Runtime) sendInternal(l *link, p transport.Publication, msg *message.M
 	}
 }
 
-// slowPause is how long a message waits that could be neither handled nor moved, so that it does not spin.
+// slowPause is the least time that a message waits that could be neither handled nor moved, so that it does not spin; it
+// waits up to twice as long.
 const slowPause = time.Second
 
 // requeueLater gives the delivery back, but not at once.
-func (x *delivery) requeueLater() {
-	pause := slowPause/2 + rand.N(slowPause)
-	x.hold(pause, x.requeue)
+func (x *delivery) requeueLater() { x.hold(slowPause+rand.N(slowPause), x.requeue) }
+
+// holdOn tries after a pause to store what the broker did not take. The delivery stays here meanwhile: given back it would
+// be handled again, beyond its last attempt. It goes back in the end, before the broker takes it.
+func (x *delivery) holdOn(again func()) {
+	if x.heldSince.IsZero() {
+		x.heldSince = time.Now()
+	}
+	if time.Since(x.heldSince) >= laneBudget {
+		x.requeue()
+		return
+	}
+	x.hold(slowPause+rand.N(slowPause), again)
 }
 
 // hold keeps the delivery for a while and then calls f; a drain, or the loss of the delivery, gives it back at once.

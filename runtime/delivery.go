@@ -67,7 +67,7 @@ func (d *Delivery[M]) Process(ctx context.Context, f func(ctx context.Context, m
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(d.ctx, func() { cancel(context.Cause(d.ctx)) })()
-	ctx = context.WithValue(ctx, infoKey{}, d.x.in.Info)
+	ctx = context.WithValue(context.WithValue(ctx, infoKey{}, d.x.in.Info), deliveryKey{}, d.x)
 	ctx = context.WithValue(ctx, processKey{}, processFunc(func(ctx context.Context, msg proto.Message) error {
 		typed, ok := msg.(M)
 		if !ok {

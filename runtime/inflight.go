@@ -26,8 +26,8 @@ type delivery struct {
 	settled atomic.Bool // pull and batch: a verdict was given
 	decided func(error) // pull: hears what became of the verdict; may be nil
 
-	immediate    int       // immediate tries that were used up
 	firstFailure time.Time // in this process
+	heldSince    time.Time // when the broker first did not take what becomes of the message
 }
 
 // lost reports whether the broker has taken the delivery back.
@@ -50,7 +50,16 @@ func (x *delivery) decide(err error) {
 	}
 }
 
-func (x *delivery) requeue() { x.settle(transport.Requeue) }
+// requeue gives the delivery back. One of an ordered group is left to the close of its consumption, which gives back all at
+// once and in order: put back one by one, and handed out again meanwhile, some would overtake others.
+func (x *delivery) requeue() {
+	if x.feed.b.sub.Ordered && x.feed.isDraining() {
+		x.decide(nil)
+		x.feed.open.Done()
+		return
+	}
+	x.settle(transport.Requeue)
+}
 
 func (x *delivery) logArgs(more ...any) []any {
 	b := x.feed.b
@@ -263,6 +272,7 @@ const (
 	reasonInvalid     = "invalid"
 	reasonRejected    = "rejected"
 	reasonAttempts    = "max-attempts"
+	reasonRetryTime   = "retry-time" // ordered by key, and tried for as long as a lane may be held
 )
 
 // unfitError is a message that no handler may see: it is dead-lettered at once.

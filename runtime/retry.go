@@ -12,8 +12,12 @@ import (
 	"github.com/asyncpb/async/runtime/transport"
 )
 
-// immediateBudget bounds the immediate tries of one delivery: longer than that is a matter for a delay.
+// immediateBudget bounds the immediate tries of one message: what takes longer is a matter for a delay.
 const immediateBudget = 5 * time.Second
+
+// laneBudget bounds how long a message that is ordered by key is tried again: it waits in its lane, unacknowledged, and
+// RabbitMQ takes back what is unacknowledged for 30 minutes.
+const laneBudget = 20 * time.Minute
 
 // retry arranges the next attempt, or the dead letter after the last. It returns true for an attempt at once.
 func (x *delivery) retry(verdict error) (again bool) {
@@ -28,15 +32,23 @@ func (x *delivery) retry(verdict error) (again bool) {
 	if x.firstFailure.IsZero() {
 		x.firstFailure = time.Now()
 	}
+	spent := time.Since(x.firstFailure)
+	if b.sub.Ordered && spent >= laneBudget {
+		x.deadLetter(reasonRetryTime, verdict)
+		return false
+	}
 	b.rt.counters.retried.Add(1)
-	if !explicit && b.mode == modePush && x.immediate < policy.immediate && time.Since(x.firstFailure) < immediateBudget {
-		x.immediate++
+	// The number of the attempt travels with the message, so immediate tries are not begun anew on every redelivery.
+	if !explicit && b.mode == modePush && x.attempt <= policy.immediate && spent < immediateBudget {
 		x.attempt++
 		return true
 	}
-	delay := policy.delay(x.attempt)
+	delay := min(policy.delay(x.attempt), maxDelay)
 	if explicit {
-		delay = after.delay
+		delay = min(after.delay, maxDelay)
+	}
+	if b.sub.Ordered {
+		delay = min(delay, laneBudget-spent)
 	}
 	delay = min(delay, maxDelay)
 	b.rt.log.Info("an attempt failed and is tried again", x.logArgs("max_attempts", policy.maxAttempts, "delay", delay, "error", sanitize(verdict.Error()))...)
@@ -63,7 +75,7 @@ func (x *delivery) retry(verdict error) (again bool) {
 
 // next is the same delivery for another attempt in this process.
 func (x *delivery) next() *delivery {
-	return &delivery{feed: x.feed, d: x.d, msg: x.msg, life: x.life, attempt: x.attempt + 1, immediate: x.immediate, firstFailure: x.firstFailure}
+	return &delivery{feed: x.feed, d: x.d, msg: x.msg, life: x.life, attempt: x.attempt + 1, firstFailure: x.firstFailure}
 }
 
 // republish sends the message to the group's own queue for its next attempt and then, when the broker has it, acks this
@@ -76,8 +88,8 @@ func (x *delivery) republish(delay time.Duration) {
 	p.Group, p.Delay = b.sub.Group, delay
 	b.rt.sendInternal(b.route.link, p, msg, func(err error) {
 		if err != nil {
-			b.rt.log.Error("a retry could not be stored: the message goes back", x.logArgs("error", err)...)
-			x.requeueLater()
+			b.rt.log.Error("a retry could not be stored: it is stored again later", x.logArgs("error", err)...)
+			x.holdOn(func() { x.republish(delay) })
 			return
 		}
 		x.settle(transport.Ack)

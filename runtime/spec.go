@@ -117,7 +117,8 @@ type Policy struct {
 // Retry says how often and how soon a failed message is tried again. The delay before attempt n+1 is
 // min_backoff x multiplier^(n-1), at most max_backoff, of which a random share of up to jitter is taken off.
 type Retry struct {
-	// Immediate is how many times a failed message is tried again at once, in process. Default 0.
+	// Immediate is how many times a failed message is tried again at once, in process, before the first delay; it ends
+	// after 5 s. Default 0.
 	Immediate *uint32
 	// MaxAttempts counts handler calls, immediate ones included; 1 is no retry. Default 8.
 	MaxAttempts *uint32

@@ -28,8 +28,9 @@ const patience = 20 * time.Second
 
 // world is one broker, with names of its own.
 type world struct {
+	name      string // of the transport
 	url       string
-	shared    transport.Transport // gochannel: the one transport of all runtimes
+	shared    transport.Transport // the one transport of all runtimes: of gochannel, or a test's own
 	namespace string
 	caps      transport.Capabilities
 }
@@ -53,7 +54,7 @@ func forEach(t *testing.T, f func(t *testing.T, w *world)) {
 func newWorld(t *testing.T, name string) *world {
 	t.Helper()
 	id := strings.ReplaceAll(uuid.NewString(), "-", "")[:12]
-	w := &world{url: name + "://" + id, namespace: "t" + id}
+	w := &world{name: name, url: name + "://" + id, namespace: "t" + id}
 	switch name {
 	case "amqp":
 		w.url = amqpURL()
@@ -167,6 +168,12 @@ func next[T any](t *testing.T, c <-chan T) T {
 
 // eventually waits until f is true.
 func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	await(t, what, patience, f)
+}
+
+// await is eventually with a patience of its own.
+func await(t *testing.T, what string, patience time.Duration, f func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

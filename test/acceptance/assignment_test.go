@@ -29,6 +29,7 @@ type assignment struct {
 	Count     int           // publisher: how many events, and how many commands
 	Handling  time.Duration // consumer: how long a handler works
 	Drain     time.Duration // consumer: its drain timeout
+	Workers   int           // consumer: how many messages of one rpc it handles at once
 }
 
 // carryOut does what text says and returns the exit code of the process.
@@ -55,6 +56,9 @@ func (a assignment) run() error {
 	opts := []async.Option{async.WithURL(brokerURL()), async.WithNamespace(a.Namespace), async.WithApp(a.App)}
 	if a.Drain > 0 {
 		opts = append(opts, async.WithDrainTimeout(a.Drain))
+	}
+	if a.Workers > 0 {
+		opts = append(opts, async.WithConcurrency(a.Workers))
 	}
 	rt, err := async.Open(ctx, opts...)
 	if err != nil {

@@ -592,7 +592,7 @@ func (x *Policy) GetTrace() Trace {
 // min_backoff * multiplier^(n-1), at most max_backoff, of which a random share of up to `jitter` is taken off.
 type Retry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many times a failed message is tried again at once, in process, before it goes back to the broker. Default: 0.
+	// How many times a failed message is tried again at once, in process, before the first delay; for at most 5 s. Default: 0.
 	Immediate *uint32 `protobuf:"varint,1,opt,name=immediate,proto3,oneof" json:"immediate,omitempty"`
 	// How many times a handler is called for one message in all, immediate attempts included. 1 is no retry; 0 is refused.
 	// Default: 8.

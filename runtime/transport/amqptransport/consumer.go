@@ -317,14 +317,14 @@ func (f *feed) pump(p *post, deliveries <-chan amqp.Delivery) (stopped bool) {
 			select {
 			case f.c.credit <- struct{}{}:
 			case <-f.c.stopping:
-				p.giveBack(d.DeliveryTag)
+				f.giveBack(p, d.DeliveryTag)
 				return true
 			case <-p.ctx.Done():
 				return false
 			}
 			if !f.c.hand(p, &d) {
 				f.c.free()
-				p.giveBack(d.DeliveryTag)
+				f.giveBack(p, d.DeliveryTag)
 				return true
 			}
 		case <-f.c.stopping:
@@ -332,6 +332,14 @@ func (f *feed) pump(p *post, deliveries <-chan amqp.Delivery) (stopped bool) {
 		case <-p.ctx.Done():
 			return false
 		}
+	}
+}
+
+// giveBack returns a delivery that came while fetching was stopped. One of an ordered group stays with the channel, which
+// returns it together with those before it: the broker puts what is returned by itself in front of what is returned later.
+func (f *feed) giveBack(p *post, tag uint64) {
+	if !f.c.s.Ordered {
+		p.giveBack(tag)
 	}
 }
 

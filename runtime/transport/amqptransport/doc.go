@@ -15,7 +15,8 @@
 //	x-dead-letter-strategy     at-least-once
 //	x-single-active-consumer   true, for ordered subscriptions only
 //
-// Beside it stands the quorum queue <topic>--<group>--dead. A broadcast group is a classic queue that goes away 60 s
+// Beside it stands the quorum queue <topic>--<group>--dead, with x-delivery-limit 2147483647, so that looking at dead
+// letters never uses them up. A broadcast group is a classic queue that goes away 60 s
 // after its last consumer; so does a reply address, which has no exchange. With the option queue_type=classic the
 // group queue and the dead-letter queue are classic, without the arguments that only quorum queues know
 // (x-delivery-limit, x-dead-letter-strategy).

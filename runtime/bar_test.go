@@ -1,0 +1,279 @@
+package async_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	ordersv1 "github.com/asyncpb/async/internal/gen/acme/orders/v1"
+	async "github.com/asyncpb/async/runtime"
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+// fullBars makes the tests of this file run at their full size, which takes minutes, and hold throughput to its bar:
+//
+//	ASYNC_TEST_BARS=full go test -run Bar -v ./runtime
+//
+// By default they run small and hold to counts and order only.
+var fullBars = os.Getenv("ASYNC_TEST_BARS") == "full"
+
+// sized is full in a full run and small in any other.
+func sized[T any](small, full T) T {
+	if fullBars {
+		return full
+	}
+	return small
+}
+
+// ledger is what the handlers of one ordered group saw.
+type ledger struct {
+	mu       sync.Mutex
+	failures int             // that are still to be injected
+	called   map[int64]int32 // by key: the last step whose first call was seen
+	handled  map[int64]int32 // and whose first success was seen
+	seen     map[[2]int64]bool
+	active   map[int64]bool
+	injected int
+	repeated int
+	wrong    []string
+}
+
+func (l *ledger) complain(format string, args ...any) {
+	if len(l.wrong) < 10 {
+		l.wrong = append(l.wrong, fmt.Sprintf(format, args...))
+	}
+}
+
+// enter notes a call and says whether it shall fail.
+func (l *ledger) enter(key int64, step int32, attempt int) (fail bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.active[key] {
+		l.complain("key %d: two messages at once", key)
+	}
+	l.active[key] = true
+	if step > l.called[key]+1 {
+		l.complain("key %d: %d was handled first after %d", key, step, l.called[key])
+	}
+	l.called[key] = max(l.called[key], step)
+	// Spread over keys and steps, each failing message fails twice.
+	if l.failures > 0 && attempt <= 2 && (int64(step)*31+key*17)%29 == 0 {
+		l.failures--
+		l.injected++
+		return true
+	}
+	return false
+}
+
+func (l *ledger) leave(key int64, step int32, failed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.active[key] = false
+	if failed {
+		return
+	}
+	if id := [2]int64{key, int64(step)}; l.seen[id] {
+		l.repeated++
+	} else {
+		l.seen[id] = true
+		if step != l.handled[key]+1 {
+			l.complain("key %d: %d succeeded after %d", key, step, l.handled[key])
+		}
+	}
+	l.handled[key] = max(l.handled[key], step)
+}
+
+func (l *ledger) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.seen)
+}
+
+func TestBarOrderByKeyThroughFailuresAndRestarts(t *testing.T) {
+	forEach(t, func(t *testing.T, w *world) {
+		if w.caps.Order == transport.None {
+			wantErr(t, async.NewPublisher[*ordersv1.OrderMoved](w.open(t), moves(async.KindEvent, func(s *async.Spec) { s.Policy.Ordering = async.OrderingByKey })).
+				Send(t.Context(), &ordersv1.OrderMoved{}), async.ErrUnsupported)
+			return
+		}
+		const keys, restarts = 64, 5
+		steps, failures := sized(int32(40), int32(1000)), sized(100, 2000)
+		spec := moves(async.KindCommand, func(s *async.Spec) {
+			retried(0, 8, 2*time.Millisecond)(s)
+			s.Policy.Ordering = async.OrderingByKey
+		})
+		l := &ledger{failures: failures, called: map[int64]int32{}, handled: map[int64]int32{}, seen: map[[2]int64]bool{}, active: map[int64]bool{}}
+		consumer := func() (stop func()) {
+			rt := w.open(t)
+			onMoved(t, rt, spec, func(ctx context.Context, key int64, step int32) error {
+				info, _ := async.InfoFrom(ctx)
+				fail := l.enter(key, step, info.Attempt)
+				defer l.leave(key, step, fail)
+				if fail {
+					return errors.New("injected")
+				}
+				return nil
+			}, async.WithConcurrency(16))
+			stopRun := run(t, rt)
+			return func() {
+				stopRun()
+				must(t, rt.Close())
+			}
+		}
+		start := time.Now()
+		stop := consumer()
+		var sending sync.WaitGroup
+		sending.Go(func() {
+			p := async.NewPublisher[*ordersv1.OrderMoved](w.open(t), spec)
+			for step := int32(1); step <= steps; step++ {
+				for key := range int64(keys) {
+					p.SendAsync(t.Context(), &ordersv1.OrderMoved{Order: key, Step: step}).Then(func(err error) {
+						if err != nil {
+							t.Errorf("key %d, step %d: %v", key, step, err)
+						}
+					})
+				}
+			}
+		})
+		total := keys * int(steps)
+		for i := range restarts {
+			await(t, fmt.Sprintf("restart %d", i+1), sized(patience, 10*time.Minute), func() bool { return l.count() >= total*(i+1)/(restarts+2) })
+			if i%2 == 0 {
+				stop()
+				stop = consumer()
+				continue
+			}
+			// As a rolling deployment does it: the next one is there before the last one goes.
+			following := consumer()
+			stop()
+			stop = following
+		}
+		sending.Wait()
+		await(t, "all are handled", sized(patience, 10*time.Minute), func() bool { return l.count() == total })
+		took := time.Since(start)
+		stop()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		t.Logf("%d keys x %d messages, %d injected failures, %d restarts: %d handled, %d of them more than once, in %s",
+			keys, steps, l.injected, restarts, len(l.seen), l.repeated, took.Round(time.Millisecond))
+		if len(l.wrong) > 0 {
+			t.Errorf("out of order: %v", l.wrong)
+		}
+		if want := sized(50, 1000); l.injected < want {
+			t.Errorf("%d injected failures, want at least %d", l.injected, want)
+		}
+	})
+}
+
+// poisoned is one run of the poison bar.
+type poisoned struct {
+	good   float64 // handled per second
+	poison int
+	calls  map[int64][]time.Time
+}
+
+// attack sends as fast as the broker takes it, one message in a hundred poison if poison is set, and counts what a group
+// handles meanwhile.
+func attack(t *testing.T, name string, duration time.Duration, poison bool) poisoned {
+	t.Helper()
+	const attempts = 12
+	w := newWorld(t, name)
+	spec := moves(async.KindCommand, func(s *async.Spec) {
+		retried(0, attempts, 50*time.Millisecond)(s)
+		s.Policy.Retry.MaxBackoff, s.Policy.Retry.Jitter = new(time.Second), nil
+	})
+	rt := w.open(t)
+	var mu sync.Mutex
+	good, calls := 0, make(map[int64][]time.Time)
+	onMoved(t, rt, spec, func(_ context.Context, key int64, _ int32) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if key == 0 {
+			good++
+			return nil
+		}
+		calls[key] = append(calls[key], time.Now())
+		return errors.New("poison")
+	})
+	stop := run(t, rt)
+	p := async.NewPublisher[*ordersv1.OrderMoved](w.open(t), spec)
+	start, sent := time.Now(), int64(0)
+	ctx, cancel := context.WithTimeout(t.Context(), duration)
+	defer cancel()
+	var receipts []*async.Receipt
+	for i := int64(1); ctx.Err() == nil; i++ {
+		msg := &ordersv1.OrderMoved{}
+		if poison && i%100 == 0 {
+			msg.Order = i
+			sent++
+		}
+		// At most 5,000 messages wait, so that the end of the run is the end of the load.
+		if receipts = append(receipts, p.SendAsync(t.Context(), msg)); len(receipts) == 1000 {
+			for _, r := range receipts {
+				must(t, r.Wait(t.Context()))
+			}
+			receipts = receipts[:0]
+			for backlog := true; backlog && ctx.Err() == nil; {
+				mu.Lock()
+				backlog = i-int64(good) > 5000+sent
+				mu.Unlock()
+				if backlog {
+					<-time.After(time.Millisecond)
+				}
+			}
+		}
+	}
+	mu.Lock()
+	out := poisoned{good: float64(good) / time.Since(start).Seconds(), poison: int(sent), calls: calls}
+	mu.Unlock()
+	for _, r := range receipts {
+		must(t, r.Wait(t.Context()))
+	}
+	await(t, "all poison is dead", 2*time.Minute, func() bool { return rt.Stats().DeadLettered == uint64(sent) })
+	stop()
+	must(t, rt.Close())
+	if len(out.calls) != out.poison {
+		t.Errorf("%d poison messages were handled, %d were sent", len(out.calls), out.poison)
+	}
+	for key, times := range out.calls {
+		if len(times) != attempts {
+			t.Errorf("message %d: %d handler calls, want %d", key, len(times), attempts)
+		}
+		slices.SortFunc(times, time.Time.Compare)
+		for i := 11; i < len(times); i++ {
+			if within := times[i].Sub(times[i-11]); within < time.Second {
+				t.Errorf("message %d: 11 redeliveries in %s", key, within)
+			}
+		}
+	}
+	return out
+}
+
+func TestBarPoisonDoesNotSlowDownGoodMessages(t *testing.T) {
+	for _, name := range []string{"memory", "amqp"} {
+		t.Run(name, func(t *testing.T) {
+			if !fullBars {
+				t.Parallel()
+			}
+			duration, pairs := sized(300*time.Millisecond, 30*time.Second), sized(1, 3)
+			var clean, bad float64
+			for i := range pairs {
+				c, b := attack(t, name, duration, false), attack(t, name, duration, true)
+				t.Logf("pair %d: clean %.0f/s, with 1 %% poison %.0f good/s (%.1f %%), %d poison messages", i+1, c.good, b.good, 100*b.good/c.good, b.poison)
+				clean, bad = clean+c.good, bad+b.good
+				if b.poison == 0 {
+					t.Error("no poison was sent")
+				}
+			}
+			t.Logf("%d pairs of %s: %.1f %% of the clean throughput", pairs, duration, 100*bad/clean)
+			if fullBars && bad < 0.9*clean {
+				t.Errorf("good messages keep %.1f %% of the clean throughput, want 90 %%", 100*bad/clean)
+			}
+		})
+	}
+}

@@ -1,0 +1,41 @@
+package amqptransport
+
+import (
+	"context"
+	"fmt"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+var _ transport.Remover = (*Transport)(nil)
+
+// Remove implements [transport.Remover]. RabbitMQ cannot delete a quorum queue only if it is unused and empty, so the
+// queue is looked at first: without force, what arrives between the look and the deletion is deleted too, and then the
+// error says how many messages that were. Messages that are out with somebody count only once they are back.
+func (t *Transport) Remove(ctx context.Context, queue string, force bool) (messages int, err error) {
+	err = t.persist(ctx, func(ses *session) error {
+		return t.onChannel(ctx, ses, func(ch *amqp.Channel) error {
+			q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+			if err != nil {
+				return err
+			}
+			if !force && (q.Messages > 0 || q.Consumers > 0) {
+				return fmt.Errorf("%w: it has %d messages and %d consumers", transport.ErrInUse, q.Messages, q.Consumers)
+			}
+			messages, err = ch.QueueDelete(queue, false, false, false)
+			return err
+		})
+	})
+	switch {
+	case serverCode(err) == amqp.NotFound:
+		return 0, fmt.Errorf("%w: queue %q does not exist", transport.ErrUnroutable, queue)
+	case err != nil:
+		return 0, fmt.Errorf("queue %q: %w", queue, err)
+	case !force && messages > 0:
+		return messages, fmt.Errorf("queue %q was empty when it was looked at, and %d messages that arrived before it was deleted are gone with it", queue, messages)
+	default:
+		return messages, nil
+	}
+}
