@@ -29,7 +29,8 @@ func descend(t *testing.T, exchange, key string) (waited time.Duration, word str
 		case len(words) <= n:
 			t.Fatalf("%q has no word for level %d", key, n)
 		case words[n] == "1":
-			waited += time.Duration(levelArguments(n, "")["x-message-ttl"].(int32)) * time.Millisecond
+			ttl := levelArguments(n, "")["x-message-ttl"].(int32)
+			waited += time.Duration(ttl) * time.Millisecond
 		case words[n] != "0":
 			t.Fatalf("word %d of %q is neither 0 nor 1", n, key)
 		}

@@ -93,10 +93,10 @@ func TestAMessageMayPassTheLadderManyTimes(t *testing.T) {
 	s := subscription(t)
 	deliveries, _ := consume(t, tr, s)
 	mustSend(t, tr, transport.Publication{Topic: s.Topic}, newMessage("again"))
-	for _, seconds := range []time.Duration{3, 1, 3, 1, 1, 1, 1} {
+	for _, seconds := range []int{3, 1, 3, 1, 1, 1, 1} {
 		d := await(t, deliveries, "the message")
 		again := d.Message().Copy()
-		mustSend(t, tr, transport.Publication{Topic: s.Topic, Group: s.Group, Delay: seconds * time.Second, Mandatory: true}, again)
+		mustSend(t, tr, transport.Publication{Topic: s.Topic, Group: s.Group, Delay: time.Duration(seconds) * time.Second, Mandatory: true}, again)
 		if err := settle(t, d, transport.Ack); err != nil {
 			t.Fatal(err)
 		}
