@@ -42,7 +42,7 @@ func subscriber[S any](f func(*async.Runtime, ...async.SubscribeOption) S) func(
 }
 
 var services = map[string]exercised{
-	"comments Loud":      {publisher(commentsasync.NewLoudPublisher), client(commentsasync.NewLoudClient), subscriber(commentsasync.NewLoudSubscriber)},
+	"comments Loud":      {publisher(commentsasync.NewLoudPublisher), client(commentsasync.NewLoudClient), subscriber(commentsasync.NewLoudSubscriber)}, //nolint:staticcheck // deprecated code is generated and has to work
 	"comments Quiet":     {nil, client(commentsasync.NewQuietClient), subscriber(commentsasync.NewQuietSubscriber)},
 	"editions Editions":  {publisher(editionsasync.NewEditionsPublisher), nil, subscriber(editionsasync.NewEditionsSubscriber)},
 	"keywords Func":      {publisher(ctxasync.NewFuncPublisher), client(ctxasync.NewFuncClient), subscriber(ctxasync.NewFuncSubscriber)},
@@ -123,7 +123,7 @@ func (e *exercise) publisher(p reflect.Value) []func() {
 			sent := filled(input)
 			e.noError(method.Name, p.Method(i).Call(e.arguments(sent))[0])
 			e.expect(method.Name, sent)
-			receipt, ok := p.MethodByName(method.Name + "Async").Call(e.arguments(sent))[0].Interface().(*async.Receipt)
+			receipt, ok := reflect.TypeAssert[*async.Receipt](p.MethodByName(method.Name + "Async").Call(e.arguments(sent))[0])
 			if !ok {
 				e.t.Fatalf("%sAsync returns no receipt", method.Name)
 			}
@@ -178,7 +178,7 @@ func (e *exercise) arguments(msg proto.Message) []reflect.Value {
 
 func (e *exercise) noError(what string, result reflect.Value) {
 	e.t.Helper()
-	if err, failed := result.Interface().(error); failed {
+	if err, failed := reflect.TypeAssert[error](result); failed {
 		e.t.Errorf("%s: %v", what, err)
 	}
 }
@@ -196,7 +196,7 @@ func (e *exercise) expect(what string, sent proto.Message) {
 }
 
 func asMessage(v reflect.Value) proto.Message {
-	m, _ := v.Interface().(proto.Message)
+	m, _ := reflect.TypeAssert[proto.Message](v)
 	return m
 }
 
