@@ -15,7 +15,7 @@ import (
 )
 
 // await waits for a condition of an example.
-func await(condition func() bool) {
+func waitFor(condition func() bool) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !condition() {
@@ -132,7 +132,7 @@ func ExampleReject() {
 	}))
 	defer start(rt)()
 	check(ordersv1async.NewOrdersPublisher(rt).Ship(context.Background(), &ordersv1.ShipRequest{OrderId: "A-1"}))
-	await(func() bool { return rt.Stats().DeadLettered == 1 })
+	waitFor(func() bool { return rt.Stats().DeadLettered == 1 })
 	fmt.Println("dead letters:", rt.Stats().DeadLettered, "retries:", rt.Stats().Retried)
 	// Output:
 	// dead letters: 1 retries: 0
@@ -167,7 +167,7 @@ func ExampleDrop() {
 	}))
 	defer start(rt)()
 	check(ordersv1async.NewOrdersPublisher(rt).Ship(context.Background(), &ordersv1.ShipRequest{OrderId: "A-1"}))
-	await(func() bool { return rt.Stats().Dropped == 1 })
+	waitFor(func() bool { return rt.Stats().Dropped == 1 })
 	fmt.Println("dropped:", rt.Stats().Dropped)
 	// Output:
 	// dropped: 1

@@ -170,7 +170,7 @@ func ExampleRuntime_Health() {
 	fmt.Println("before:", rt.Health(context.Background()).Err())
 	defer start(rt)()
 	check(ordersv1async.NewOrdersPublisher(rt).Ship(context.Background(), &ordersv1.ShipRequest{OrderId: "A-1"}))
-	await(func() bool { return rt.Health(context.Background()).Err() != nil })
+	waitFor(func() bool { return rt.Health(context.Background()).Err() != nil })
 	fmt.Println("after:", rt.Health(context.Background()).Err())
 	// Output:
 	// before: <nil>

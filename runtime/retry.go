@@ -43,13 +43,14 @@ func (x *delivery) retry(verdict error) (again bool) {
 		x.attempt++
 		return true
 	}
-	delay := min(policy.delay(x.attempt), maxDelay)
+	delay := policy.delay(x.attempt)
 	if explicit {
-		delay = min(after.delay, maxDelay)
+		delay = after.delay
 	}
 	if b.sub.Ordered {
 		delay = min(delay, laneBudget-spent)
 	}
+	delay = min(delay, maxDelay)
 	b.rt.log.Info("an attempt failed and is tried again", x.logArgs("max_attempts", policy.maxAttempts, "delay", delay, "error", sanitize(verdict.Error()))...)
 	caps := b.route.link.caps
 	switch {

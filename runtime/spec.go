@@ -122,7 +122,7 @@ type Retry struct {
 	Immediate *uint32
 	// MaxAttempts counts handler calls, immediate ones included; 1 is no retry. Default 8.
 	MaxAttempts *uint32
-	// MinBackoff is the delay after the first failure. Default 1 s.
+	// MinBackoff is the delay after the first failure. Default 1 s. RabbitMQ rounds every delay up to whole seconds.
 	MinBackoff *time.Duration
 	// MaxBackoff bounds the delay. Default 5 min.
 	MaxBackoff *time.Duration

@@ -37,8 +37,8 @@ func Reject(err error) error {
 	return &rejectError{err: err}
 }
 
-// RetryAfter returns the verdict "try again, but not before d". It counts as an attempt. A negative d is 0, and d is at most
-// 7 days. A message that is ordered by key waits in its lane and holds up what shares it, so there all retries together take
+// RetryAfter returns the verdict "try again, but not before d". It counts as an attempt. A negative d is 0, more than
+// 7 days are 7 days. A message that is ordered by key waits in its lane and holds up what shares it, so there all retries together take
 // at most 20 minutes: a longer d is cut to what is left of them.
 func RetryAfter(d time.Duration, err error) error {
 	if err == nil {

@@ -212,6 +212,52 @@ func TestJSONIsReadAsWell(t *testing.T) {
 	})
 }
 
+// TestFailingMessagesDoNotHoldBackGoodOnes has more messages waiting for their next attempt than one worker may hold.
+func TestFailingMessagesDoNotHoldBackGoodOnes(t *testing.T) {
+	forEach(t, func(t *testing.T, w *world) {
+		const bad, good, pause = 10, 20, 3 * time.Second
+		type call struct {
+			id string
+			at time.Time
+		}
+		calls := make(chan call, 2*bad+good)
+		var mu sync.Mutex
+		failed := map[string]bool{}
+		rt := w.handleShip(t, func(_ context.Context, id string) error {
+			mu.Lock()
+			defer mu.Unlock()
+			calls <- call{id, time.Now()}
+			if strings.HasPrefix(id, "bad") && !failed[id] {
+				failed[id] = true
+				return async.RetryAfter(pause, errors.New("not yet"))
+			}
+			return nil
+		}, async.WithConcurrency(1))
+		orders := ordersv1async.NewOrdersPublisher(rt)
+		for i := range bad {
+			must(t, orders.Ship(t.Context(), &ordersv1.ShipRequest{OrderId: fmt.Sprint("bad", i)}))
+		}
+		for i := range good {
+			must(t, orders.Ship(t.Context(), &ordersv1.ShipRequest{OrderId: fmt.Sprint("good", i)}))
+		}
+		seen := map[string]time.Time{}
+		handled := 0
+		for range 2*bad + good {
+			c := next(t, calls)
+			first, again := seen[c.id]
+			switch {
+			case again && c.at.Sub(first) < pause:
+				t.Errorf("%s came back after %s", c.id, c.at.Sub(first))
+			case again && handled < good:
+				t.Errorf("%s was tried again before the last good message was handled", c.id)
+			case strings.HasPrefix(c.id, "good"):
+				handled++
+			}
+			seen[c.id] = c.at
+		}
+	})
+}
+
 func TestDisabledDeadLettersAreDroppedAndCounted(t *testing.T) {
 	forEach(t, func(t *testing.T, w *world) {
 		rt := w.open(t)

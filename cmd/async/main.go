@@ -2,7 +2,7 @@
 // queues that groups have left behind.
 //
 //	async dead ls       list dead letters
-//	async dead show     show them with metadata and payload
+//	async dead show     the same with metadata and payload
 //	async dead replay   send them back to the group that they failed in
 //	async dead drop     delete them
 //	async group ls      list groups with their queues

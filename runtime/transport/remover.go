@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// ErrInUse: a queue has consumers or messages, and so it was not removed.
+// ErrInUse means that a queue has consumers or messages, and so it was not removed.
 var ErrInUse = errors.New("the queue is in use")
 
 // Remover deletes queues by name, for operators' tools. It is an optional ability of a [Transport].

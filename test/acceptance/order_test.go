@@ -60,12 +60,21 @@ func TestMovesOfAnOrderAreHandledInTheOrderSentThroughRetriesAndAHandover(t *tes
 	const orders, steps = 12, 40
 	r := newRealm(t)
 	m := &moves{seen: make(map[int64]map[int32]bool), last: make(map[int64]int32), busy: make(map[int64]bool)}
-	consume := func() func() {
-		rt := r.open(t, async.WithApp("billing"))
+	handover := make(chan struct{}) // half of the moves are handled before it is closed
+	consume := func() (rt *async.Runtime, finish func()) {
+		rt = r.open(t, async.WithApp("billing"))
 		err := ordersv1async.NewOrderEventsSubscriber(rt).OnMoved(func(ctx context.Context, e *ordersv1.OrderMoved) error {
 			if !m.begin(e.GetOrder()) {
 				t.Errorf("two moves of order %d are handled at once", e.GetOrder())
 				return nil
+			}
+			if m.count() >= orders*steps/2 {
+				select {
+				case <-handover:
+				case <-ctx.Done():
+					m.end(e, false)
+					return ctx.Err()
+				}
 			}
 			info, _ := async.InfoFrom(ctx)
 			if e.GetStep()%10 == 3 && info.Attempt == 1 {
@@ -81,14 +90,14 @@ func TestMovesOfAnOrderAreHandledInTheOrderSentThroughRetriesAndAHandover(t *tes
 			t.Fatal(err)
 		}
 		stop := start(t, rt)
-		return func() {
+		return rt, func() {
 			stop()
 			if err := rt.Close(); err != nil {
 				t.Errorf("close the runtime: %v", err)
 			}
 		}
 	}
-	stopFirst := consume()
+	first, stopFirst := consume()
 	consume()
 	publisher := ordersv1async.NewOrderEventsPublisher(r.open(t))
 	var receipts []*async.Receipt
@@ -102,10 +111,14 @@ func TestMovesOfAnOrderAreHandledInTheOrderSentThroughRetriesAndAHandover(t *tes
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "the first process is in the middle of it", func() bool { return m.count() > orders*steps/4 })
+	eventually(t, "half of the moves are handled", func() bool { return m.count() >= orders*steps/2 })
+	var stopping sync.WaitGroup
+	stopping.Go(stopFirst)
+	eventually(t, "the first process drains", func() bool { return !first.Health(t.Context()).Bindings[0].Consuming })
+	close(handover)
+	stopping.Wait()
 	if m.count() == orders*steps {
 		t.Fatal("everything was handled before the handover: nothing was tested")
 	}
-	stopFirst()
 	eventually(t, "every move is handled", func() bool { return m.count() == orders*steps })
 }

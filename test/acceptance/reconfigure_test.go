@@ -55,12 +55,12 @@ func TestAChangedConfigurationRestartsOnTheSameQueuesAndKeepsWhatWaited(t *testi
 		return rt
 	}
 
-	// The first configuration makes the queues and fails every message, which then waits for a retry that is far away.
+	// The first configuration makes the queues and fails every message, whose retry then waits until that process is gone.
 	var before attempts
 	first := subscribe(`
 bindings:
-  acme.orders.v1.OrderEvents: {concurrency: 2, retry: {max_attempts: 5, min_backoff: 10m, max_backoff: 1h, jitter: 0}}
-  acme.orders.v1.Orders: {concurrency: 40, retry: {max_attempts: 2, min_backoff: 10m, max_backoff: 1h, jitter: 0}}
+  acme.orders.v1.OrderEvents: {concurrency: 2, retry: {max_attempts: 5, min_backoff: 10s, max_backoff: 1h, jitter: 0}}
+  acme.orders.v1.Orders: {concurrency: 40, retry: {max_attempts: 2, min_backoff: 10s, max_backoff: 1h, jitter: 0}}
 `, func(ctx context.Context, id string) error {
 		before.add(ctx, id)
 		return errors.New("not now")

@@ -2,6 +2,7 @@ package amqptransport_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 
@@ -55,6 +56,17 @@ func (r *traces) remove(t *testing.T) {
 	}
 	for topic := range r.topics {
 		_ = ch.ExchangeDelete(topic, false, false)
+	}
+	// What was delayed for nobody. Other messages go back with the channel.
+	for {
+		d, there, err := ch.Get(amqptransport.ParkedQueue, false)
+		if err != nil || !there {
+			return
+		}
+		target, _ := d.Headers[transport.MetaDelayTarget].(string)
+		if _, topic, _ := strings.Cut(target, ":"); r.topics[topic] {
+			_ = d.Ack(false)
+		}
 	}
 }
 

@@ -270,6 +270,7 @@ func (f *feed) consume(ctx context.Context) (consumed bool, err error) {
 		return false, err
 	}
 	p := newPost(f.c.t, ch, f.c.free)
+	p.enough = cap(f.c.credit) / 4
 	if f.c.s.Ordered {
 		// One that is put back by itself would come again behind its successors, which are still out.
 		p.keep = f.c.stopping

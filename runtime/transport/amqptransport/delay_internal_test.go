@@ -84,3 +84,11 @@ func TestRoutingKeysFitWhateverTheTargetIsCalled(t *testing.T) {
 		words[word] = string(to)
 	}
 }
+
+func TestTheWireIsAsDocumented(t *testing.T) {
+	t.Parallel()
+	exchange, key, err := climb(5*time.Second, topicTarget("orders.Placed"))
+	if exchange != "async.delay.2" || key != "1.0.1.56e9569c2608a4be03d9c5dd674a5fd8" || err != nil {
+		t.Errorf("5 s go to %q with %q (%v), which is not the example of docs/wire.md", exchange, key, err)
+	}
+}

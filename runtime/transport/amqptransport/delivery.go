@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -30,8 +31,12 @@ type post struct {
 	closed chan *amqp.Error
 	ended  chan string
 	work   sync.WaitGroup
+	// enough is how many outcomes are sent without waiting for more.
+	enough int
 	// keep, once closed, lets what is put back wait for the end of the channel; nil for never.
 	keep <-chan struct{}
+
+	ledger ledger // the writer's
 
 	mu       sync.Mutex
 	out      int
@@ -142,10 +147,8 @@ func (p *post) write() {
 		batch, p.outcomes = p.outcomes, batch[:0]
 		draining := p.draining
 		p.mu.Unlock()
-		for _, o := range batch {
-			o.report(p.send(o))
-		}
 		if len(batch) > 0 {
+			p.flush(batch)
 			clear(batch)
 			continue
 		}
@@ -155,24 +158,69 @@ func (p *post) write() {
 		}
 		select {
 		case <-p.wake:
+			p.linger()
 		case <-p.ctx.Done():
 			return
 		}
 	}
 }
 
-func (p *post) send(o outcome) error {
-	var err error
-	if o.requeue {
-		select {
-		case <-p.keep:
-			return nil
-		default:
-		}
-		err = p.ch.Nack(o.tag, false, true)
-	} else {
-		err = p.ch.Ack(o.tag, false)
+// lingerFor is how long outcomes wait for company.
+const lingerFor = time.Millisecond
+
+// linger lets a few outcomes become many, so that their acks are one frame. It returns at once when there are enough.
+func (p *post) linger() {
+	p.mu.Lock()
+	enough := p.draining || len(p.outcomes) >= p.enough
+	p.mu.Unlock()
+	if enough {
+		return
 	}
+	timer := time.NewTimer(lingerFor)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-p.ctx.Done():
+	}
+}
+
+// flush sends a batch of outcomes: what goes back one by one, the acks of a settled prefix as one.
+func (p *post) flush(batch []outcome) {
+	acks := batch[:0]
+	for _, o := range batch {
+		if o.requeue {
+			o.report(p.putBack(o.tag))
+			continue
+		}
+		p.ledger.settle(o.tag)
+		acks = append(acks, o)
+	}
+	upTo := p.ledger.multiple(acks)
+	var all error
+	if upTo > 0 {
+		all = lostBy(p.ch.Ack(upTo, true))
+	}
+	for _, o := range acks {
+		if o.tag <= upTo {
+			o.report(all)
+		} else {
+			o.report(lostBy(p.ch.Ack(o.tag, false)))
+		}
+	}
+}
+
+// putBack nacks one message, unless it may wait for the end of the channel.
+func (p *post) putBack(tag uint64) error {
+	select {
+	case <-p.keep:
+		return nil
+	default:
+	}
+	p.ledger.settle(tag)
+	return lostBy(p.ch.Nack(tag, false, true))
+}
+
+func lostBy(err error) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", transport.ErrDeliveryLost, err)
 	}

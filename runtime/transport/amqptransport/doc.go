@@ -15,13 +15,22 @@
 //	x-dead-letter-strategy     at-least-once
 //	x-single-active-consumer   true, for ordered subscriptions only
 //
-// Beside it stands the quorum queue <topic>--<group>--dead. A broadcast group is a classic queue that goes away 60 s
+// Beside it stands the quorum queue <topic>--<group>--dead, with x-delivery-limit 2147483647, so that looking at dead
+// letters never uses them up. A broadcast group is a classic queue that goes away 60 s
 // after its last consumer; so does a reply address, which has no exchange. With the option queue_type=classic the
 // group queue and the dead-letter queue are classic, without the arguments that only quorum queues know
 // (x-delivery-limit, x-dead-letter-strategy).
 //
+// Delayed messages wait on a ladder that all applications of a vhost share: the durable quorum queues async.delay.0 to
+// async.delay.19, whose messages wait 1, 2, 4, … seconds, exchanges of the same names, async.delay.deliver at the foot
+// and the queue async.delay.parked ([ParkedQueue]). Every group queue is bound to the foot.
+//
 // A queue or exchange that exists with other properties is a [*transport.TopologyError]. The declare modes are those
-// of [transport.Declare]; verify cannot see bindings, because AMQP has no way to ask for them.
+// of [transport.Declare]; verify cannot see bindings, because AMQP has no way to ask for them. With create, whoever
+// first declares a group makes the ladder, and later ones look at its top; a user without the right to make it may use
+// one that is there, with the right to read async.delay.deliver, to bind, and to write to async.delay.*. With verify
+// and none the ladder and the bindings to its foot must be there already: docs/wire.md lists them. A group queue
+// without those bindings gets no delayed message and no retry; they are parked.
 //
 // # URL and options
 //
@@ -62,10 +71,24 @@
 //
 // # Retries, delay, dead letters
 //
-// The transport retries no handler. It cannot delay messages and lets no message expire. A message that was handed
+// The transport retries no handler and lets no message expire. A delay, of up to 12 days, is rounded up to whole
+// seconds and never ends early, as far as the broker's clock runs evenly; a long one holds no other back. It survives
+// the end of the broker, after which a message may come late or twice. A delayed message to a topic reaches the groups that it
+// has at the end of the delay. When there is none, or the one group or queue that it was sent to has gone, it goes to the
+// queue async.delay.parked and stays there; nothing empties that queue but its operator. A mandatory message is
+// [transport.ErrUnroutable] when its one queue does not exist at the start of the delay. When the ladder itself has a
+// gap that is not repaired (create repairs it), every delayed message that needs it is [transport.ErrTopology] as well.
+//
+// A broker that starts forwards what is due before it knows all its bindings. What finds no way then stays on the ladder,
+// with what comes due behind it, until the broker looks again: after 3 minutes, or the milliseconds that the setting
+// dead_letter_worker_publisher_confirm_timeout of the application rabbit gives; 10 seconds are enough. And a delayed
+// event that is forwarded in that moment reaches only those groups whose bindings are known already; a retry or a
+// command, which has one target, is not concerned.
+//
+// A message that was handed
 // out 100 times without an acknowledgement goes to the dead-letter queue by the broker's own hand. Headers that the
 // broker adds on the way there (x-death, x-first-death-*) are neither handed out nor published again: with them the
-// broker would take a replay for a cycle and drop it without a word.
+// broker would take a replay, or the next delay, for a cycle and drop it without a word.
 //
 // # Close
 //

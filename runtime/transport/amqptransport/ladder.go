@@ -43,6 +43,7 @@ func (t *Transport) raise(ctx context.Context, ses *session) error {
 	if t.ladder.on == ses && !doubted {
 		return nil
 	}
+	standing := false
 	if t.settings.declare == transport.DeclareCreate && !doubted {
 		// The top is made last. Should the one who made it have died before its bindings, then the first message
 		// that needs them comes back and leads to repair.
@@ -50,12 +51,16 @@ func (t *Transport) raise(ctx context.Context, ses *session) error {
 		if err != nil {
 			return err
 		}
-		if there {
-			t.ladder.on = ses
-			return nil
-		}
+		standing = there
 	}
-	if err := t.rebuild(ctx, ses); err != nil {
+	var err error
+	if !standing {
+		err = t.rebuild(ctx, ses)
+	}
+	if err == nil {
+		err = t.openParking(ctx, ses)
+	}
+	if err != nil {
 		t.ladder.doubted.Store(doubted)
 		return err
 	}
@@ -92,12 +97,6 @@ func (t *Transport) buildLadder(ctx context.Context, ses *session) error {
 	if err := t.buildQueue(ctx, ses, ParkedQueue, amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum}); err != nil {
 		return err
 	}
-	err := t.buildLadderExchange(ctx, ses, ParkedQueue, amqp.ExchangeFanout, nil, func(ch *amqp.Channel) error {
-		return ch.QueueBind(ParkedQueue, "", ParkedQueue, false, nil)
-	})
-	if err != nil {
-		return err
-	}
 	alternate := amqp.Table{"alternate-exchange": ParkedQueue}
 	if err := t.buildLadderExchange(ctx, ses, deliverExchange, amqp.ExchangeTopic, alternate, nil); err != nil {
 		return err
@@ -122,6 +121,31 @@ func (t *Transport) buildLadder(ctx context.Context, ses *session) error {
 		below = name
 	}
 	return nil
+}
+
+// openParking makes the exchange that leads to the parked queue. It is the one thing here that a restart of the broker takes
+// away: while the broker comes up it forwards messages before it knows all its bindings, and would park those whose target
+// is merely not known yet. Without this exchange they stay where they are and are forwarded later.
+func (t *Transport) openParking(ctx context.Context, ses *session) error {
+	there, err := t.hasExchange(ctx, ses, ParkedQueue)
+	if err != nil {
+		return err
+	}
+	err = t.onChannel(ctx, ses, func(ch *amqp.Channel) error {
+		if t.settings.declare == transport.DeclareVerify {
+			return ch.ExchangeDeclarePassive(ParkedQueue, amqp.ExchangeFanout, false, false, false, false, nil)
+		}
+		if !there {
+			if err := ch.ExchangeDeclare(ParkedQueue, amqp.ExchangeFanout, false, false, false, false, nil); err != nil {
+				return err
+			}
+		}
+		return ch.QueueBind(ParkedQueue, "", ParkedQueue, false, nil)
+	})
+	if there && serverCode(err) == amqp.AccessRefused {
+		return nil
+	}
+	return topologyError("exchange", ParkedQueue, err)
 }
 
 // levelArguments are final. Dead-lettering at least once is what keeps a message while the broker restarts, and needs

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 
@@ -19,6 +20,9 @@ const (
 	// deliveryLimit is the broker's own end of a message that nobody acknowledges. It is far above any number of
 	// attempts, since a message that is put back by a drain counts too.
 	deliveryLimit = 100
+	// noLimit is the delivery limit of dead letters. They are never handed out to be handled, but looking at them counts,
+	// and RabbitMQ 4 deletes what was looked at 20 times unless the queue says otherwise.
+	noLimit = math.MaxInt32
 	// temporary is how long, in milliseconds, the queue of a broadcast group or of replies outlives its consumer.
 	temporary = 60_000
 )
@@ -255,7 +259,7 @@ func (t *Transport) build(ctx context.Context, ses *session, s transport.Subscri
 		}
 	}
 	for _, dead := range deadQueues(s) {
-		if err := t.buildQueue(ctx, ses, dead, amqp.Table{amqp.QueueTypeArg: t.settings.queueType}); err != nil {
+		if err := t.buildQueue(ctx, ses, dead, t.deadArguments()); err != nil {
 			return err
 		}
 	}
@@ -278,6 +282,14 @@ func deadQueues(s transport.Subscription) []string {
 		names = append(names, s.DeadTopic)
 	}
 	return names
+}
+
+func (t *Transport) deadArguments() amqp.Table {
+	arguments := amqp.Table{amqp.QueueTypeArg: t.settings.queueType}
+	if t.settings.queueType == queueQuorum {
+		arguments["x-delivery-limit"] = int32(noLimit)
+	}
+	return arguments
 }
 
 func temporaryQueue() amqp.Table {

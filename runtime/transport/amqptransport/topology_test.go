@@ -72,7 +72,11 @@ func TestTopologyIsWhatTheDocumentationSays(t *testing.T) {
 				t.Error(err)
 			}
 			for _, dead := range []string{s.Topic + "--group--dead", s.Topic + ".dead-letters"} {
-				if _, err := channel(t).QueueDeclare(dead, true, false, false, false, amqp.Table{"x-queue-type": test.queueType}); err != nil {
+				arguments := amqp.Table{"x-queue-type": test.queueType}
+				if test.queueType == "quorum" {
+					arguments["x-delivery-limit"] = int32(2147483647)
+				}
+				if _, err := channel(t).QueueDeclare(dead, true, false, false, false, arguments); err != nil {
 					t.Error(err)
 				}
 			}
@@ -100,7 +104,7 @@ func TestQueueWithOtherArgumentsIsNamed(t *testing.T) {
 			discard(t, []string{s.Topic}, []string{"other"})
 			declare(t, open(t), whole)
 			ch := channel(t)
-			if _, err := ch.QueueDeclare(transport.DeadName(s.Topic, s.Group), true, false, false, false, amqp.Table{"x-queue-type": "quorum"}); err != nil {
+			if _, err := ch.QueueDeclare(transport.DeadName(s.Topic, s.Group), true, false, false, false, amqp.Table{"x-queue-type": "quorum", "x-delivery-limit": int32(2147483647)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -282,4 +286,32 @@ func TestBrowserPeeksAndRemoves(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "Close has given back", func() bool { return ready(t, tr, s.Queue()) == 2 })
+}
+
+func TestRemoveSparesWhatIsInUse(t *testing.T) {
+	t.Parallel()
+	tr := open(t)
+	s := subscription(t)
+	declare(t, tr, s)
+	if _, err := tr.Remove(t.Context(), "nowhere", false); !errors.Is(err, transport.ErrUnroutable) {
+		t.Errorf("a queue that does not exist: %v, want ErrUnroutable", err)
+	}
+	_, consumption := consume(t, tr, s)
+	if _, err := tr.Remove(t.Context(), s.Queue(), false); !errors.Is(err, transport.ErrInUse) {
+		t.Errorf("a queue with a consumer: %v, want ErrInUse", err)
+	}
+	if err := consumption.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mustSend(t, tr, transport.Publication{Topic: s.Topic, Mandatory: true}, newMessage("x"))
+	eventually(t, "it waits", func() bool { return ready(t, tr, s.Queue()) == 1 })
+	if _, err := tr.Remove(t.Context(), s.Queue(), false); !errors.Is(err, transport.ErrInUse) {
+		t.Errorf("a queue with a message: %v, want ErrInUse", err)
+	}
+	if n, err := tr.Remove(t.Context(), s.Queue(), true); n != 1 || err != nil {
+		t.Errorf("by force: %d messages, %v, want 1", n, err)
+	}
+	if n := ready(t, tr, s.Queue()); n != -1 {
+		t.Errorf("the queue is still there, with %d messages", n)
+	}
 }

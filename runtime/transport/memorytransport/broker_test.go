@@ -208,6 +208,34 @@ func TestTemporaryQueuesGoWithTheirConsumer(t *testing.T) {
 	}
 }
 
+func TestRemoveSparesWhatIsInUse(t *testing.T) {
+	t.Parallel()
+	tr := memorytransport.New()
+	s := transport.Subscription{Topic: "t", Group: "g", Kind: transport.KindCommand, Concurrency: 1}
+	if _, err := tr.Remove(t.Context(), s.Queue(), false); !errors.Is(err, transport.ErrUnroutable) {
+		t.Errorf("a queue that does not exist: %v, want ErrUnroutable", err)
+	}
+	c := consume(t, tr, s, func(transport.Delivery) {})
+	if _, err := tr.Remove(t.Context(), s.Queue(), false); !errors.Is(err, transport.ErrInUse) {
+		t.Errorf("a queue with a consumer: %v, want ErrInUse", err)
+	}
+	if err := c.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	send(t, tr, transport.Publication{Topic: "t", Delay: time.Hour}, "delayed")
+	send(t, tr, transport.Publication{Topic: "t"}, "waiting")
+	if _, err := tr.Remove(t.Context(), s.Queue(), false); !errors.Is(err, transport.ErrInUse) {
+		t.Errorf("a queue with messages: %v, want ErrInUse", err)
+	}
+	if n, err := tr.Remove(t.Context(), s.Queue(), true); n != 2 || err != nil {
+		t.Errorf("by force: %d messages, %v, want 2", n, err)
+	}
+	if queues, err := tr.Queues(t.Context()); len(queues) > 0 || err != nil {
+		t.Errorf("left are %v, %v", queues, err)
+	}
+	closeTransport(t, tr)
+}
+
 func TestGroupAliasGetsNoMoreMessages(t *testing.T) {
 	t.Parallel()
 	tr := memorytransport.New()

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,7 +21,8 @@ type selection struct {
 
 func (s *session) dead() *cobra.Command {
 	dead := parent("dead", "List, show, replay and drop dead letters", `Dead letters are messages that failed for good: rejected by a handler, out of attempts, unreadable; or handed out too often
-without an acknowledgement, so that the broker itself put them aside (reason "broker").`)
+without an acknowledgement, so that the broker itself put them aside (reason "broker"). Delayed messages whose queue had gone when they were due (reason
+"parked") are listed with --descriptors, or with --queue async.delay.parked.`)
 	dead.AddCommand(s.deadList(), s.deadShow(), s.deadReplay(), s.deadDrop())
 	return dead
 }
@@ -29,7 +31,7 @@ without an acknowledgement, so that the broker itself put them aside (reason "br
 func (l *selection) flags(c *cobra.Command, limit int) {
 	f := c.Flags()
 	f.StringVar(&l.query.Topic, "topic", "", "only this `topic`, with or without the namespace")
-	f.StringSliceVar(&l.query.Groups, "group", nil, "only these groups; for events also where to look (repeatable)")
+	f.StringSliceVar(&l.query.Groups, "group", nil, "only these `groups` (repeatable)")
 	f.StringVar(&l.query.Queue, "queue", "", "the queue of dead letters itself, by its `name` on the broker")
 	f.StringArrayVar(&l.match, "match", nil, "only what fits `name=glob`: id, type, key, reason, error or any metadata (repeatable, all must fit)")
 	f.IntVar(&l.limit, "limit", limit, "at most so many dead letters; 0 is all")
@@ -60,9 +62,12 @@ func (s *session) each(ctx context.Context, l *selection, ids []string, walk fun
 	if err != nil {
 		return err
 	}
-	if topic := l.query.Topic; topic != "" {
-		physical := s.runtime.Carrier("", "").Physical(topic)
-		pattern.TopicFunc = func(t string) bool { return t == topic || t == physical }
+	base := s.runtime.Carrier("", "")
+	switch topic := l.query.Topic; {
+	case topic != "":
+		pattern.TopicFunc = func(t string) bool { return t == topic || t == base.Physical(topic) }
+	case l.query.Queue == "":
+		pattern.TopicFunc = func(t string) bool { return strings.HasPrefix(t, base.Physical("")) }
 	}
 	left := l.limit
 	for _, state := range states {

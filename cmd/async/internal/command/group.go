@@ -59,8 +59,8 @@ func (s *session) groupList() *cobra.Command {
 	c := &cobra.Command{
 		Use: "ls", Short: "List groups with their queues", Args: noArguments,
 		Long: `Ls lists the groups of topics with the messages that wait for them, their consumers and their dead letters. With --descriptors it
-looks up every command and request, old topics and groups included; the groups of events are named with --group.`,
-		Example: `  async group ls --descriptors descriptors.binpb --group billing --group shipping`,
+looks up every command and request, old topics and groups included; the applications that subscribe to events are named with --app.`,
+		Example: `  async group ls --descriptors descriptors.binpb --app billing --app shipping`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			states, err := s.find(c.Context(), q)
 			if err != nil {
@@ -88,7 +88,7 @@ looks up every command and request, old topics and groups included; the groups o
 		},
 	}
 	c.Flags().StringVar(&q.Topic, "topic", "", "only this `topic`, with or without the namespace")
-	c.Flags().StringSliceVar(&q.Groups, "group", nil, "only these groups; for events also where to look (repeatable)")
+	c.Flags().StringSliceVar(&q.Groups, "group", nil, "only these `groups` (repeatable)")
 	return c
 }
 

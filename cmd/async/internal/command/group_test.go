@@ -63,7 +63,7 @@ func TestGroupsOfTheContract(t *testing.T) {
 	b.declare("shop.v1.Orders.Placed", "billing")
 	b.declare("shop.v1.Orders.Placed", "shipping")
 	consumed(b)
-	golden(t, "group_ls_contract", b.ok("group", "ls", "--descriptors", descriptors(t), "--group", "orders,billing,shipping"))
+	golden(t, "group_ls_contract", b.ok("group", "ls", "--descriptors", descriptors(t), "--app", "billing,shipping"))
 }
 
 func TestErrorsSayWhatToDo(t *testing.T) {
@@ -92,7 +92,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"a queue that is not there", []string{"dead", "ls", "--queue", "q"}, 1, "the queue q does not exist on this broker"},
 		{"descriptors that are none", []string{"dead", "ls", "--descriptors", broken}, 1, `write one with "buf build -o descriptors.binpb"`},
 		{"descriptors that are not there", []string{"dead", "ls", "--descriptors", "nowhere"}, 1, `nowhere: no such file or directory; write one with`},
-		{"an event without a group", []string{"dead", "ls", "--topic", "shop.v1.Orders.Placed", "--descriptors", descriptors(t)}, 1, "add --group <name>"},
+		{"an event without a group", []string{"dead", "ls", "--topic", "shop.v1.Orders.Placed", "--descriptors", descriptors(t)}, 1, "add --group <name>, or --app <name>"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -103,17 +103,4 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a configuration names transport and namespace", func(t *testing.T) {
-		t.Parallel()
-		path := filepath.Join(t.TempDir(), "async.yaml")
-		text := "version: 1\nnamespace: dev\ntransports:\n  main: {url: \"" + b.url + "\"}\n"
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		b.declare("dev."+shipTopic, "orders")
-		o := runTool(t.Context(), "group", "ls", "--config", path, "--topic", shipTopic, "--group", "orders")
-		if o.code != 0 || !strings.Contains(o.stdout, "dev."+shipTopic) {
-			t.Errorf("exit code %d, %s%s", o.code, o.stdout, o.stderr)
-		}
-	})
 }

@@ -67,7 +67,9 @@ func (s *session) record(l *letter.Letter) record {
 func (s *session) line(v any) {
 	encoder := json.NewEncoder(s.stdout)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(v) // only a terminal that is gone can fail
+	if err := encoder.Encode(v); err != nil {
+		fmt.Fprintf(s.stderr, "async: note: a line of output is missing: %v\n", err)
+	}
 }
 
 // list writes the dead letters of one place.

@@ -74,7 +74,7 @@ func TestRabbitMQ(t *testing.T) {
 	eventually(t, "three are dead", func() bool { return b.count(dead) == 3 })
 	flags := []string{"--namespace", ns, "--descriptors", descriptors(t)}
 	run := func(args ...string) string {
-		return strings.ReplaceAll(b.ok(append(args, flags...)...), ns, "NS")
+		return strings.ReplaceAll(b.ok(append(args, flags...)...), ns, "of-some-tests")
 	}
 	golden(t, "rabbitmq_ls", run("dead", "ls", "--topic", shipTopic))
 	golden(t, "rabbitmq_show", run("dead", "show", "ord-1", "--topic", shipTopic))

@@ -19,6 +19,7 @@ type session struct {
 	stdout, stderr io.Writer
 
 	url, config, namespace, descriptors string
+	apps                                []string
 	json                                bool
 
 	runtime *async.Runtime
@@ -29,6 +30,7 @@ func (s *session) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.url, "url", "", "broker, as `URL` or as the name of a transport in --config (default $ASYNC_TRANSPORT)")
 	f.StringVar(&s.config, "config", "", "configuration `file` of the services, usually async.yaml")
 	f.StringVar(&s.namespace, "namespace", "", "`prefix` of all topics (default that of --config)")
+	f.StringSliceVar(&s.apps, "app", nil, "look up the events of these `names`, too (repeatable; default the app of --config)")
 	f.StringVar(&s.descriptors, "descriptors", "", "descriptor set `file`: buf build -o descriptors.binpb")
 	f.BoolVar(&s.json, "json", false, "write JSON, one object a line")
 }
@@ -79,12 +81,13 @@ func (s *session) find(ctx context.Context, q place.Query) ([]place.State, error
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
+	q.Apps = s.apps
 	found, err := place.Finder{Runtime: s.runtime, Schema: s.schema}.Find(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	for _, topic := range found.Skipped {
-		fmt.Fprintf(s.stderr, "async: note: %s is an event and was not looked up; name its groups with --group\n", topic)
+		fmt.Fprintf(s.stderr, "async: note: %s is an event and was not looked up; name the applications that subscribe with --app\n", topic)
 	}
 	states, err := place.Look(ctx, found.Places)
 	if err != nil {

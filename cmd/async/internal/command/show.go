@@ -54,6 +54,8 @@ func (s *session) show(l *letter.Letter, reveal, further bool) {
 	switch {
 	case reason == letter.ByBroker:
 		reason = "broker: handed out too often without an acknowledgement"
+	case reason == letter.Parked:
+		reason = "parked: its queue had gone when its delay was over"
 	case l.Attempts == 1:
 		reason += ", after 1 attempt"
 	case l.Attempts > 1:

@@ -17,11 +17,18 @@ import (
 // handed out too often without an acknowledgement.
 const ByBroker = "broker"
 
-// Letter is one dead letter.
+// Parked is the reason of a delayed message whose target had gone when it was due.
+const Parked = "parked"
+
+// metaDelayTarget is where a parked message says where it was going: "topic:<topic>" or "queue:<queue>".
+const metaDelayTarget = transport.PrefixAsync + "delay-target"
+
+// Letter is one dead letter, or one parked message.
 type Letter struct {
 	// Message is the dead letter as it lies in its queue.
 	Message *message.Message
-	// Topic and Group are where it failed, by their physical names; empty where nothing says so.
+	// Topic and Group are where it failed, by their physical names; empty where nothing says so. A parked message
+	// without a group was on its way to all groups of its topic.
 	Topic, Group string
 	// Queue is where it lies.
 	Queue string
@@ -51,13 +58,32 @@ func read(p place.Place, msg *message.Message) *Letter {
 	if l.Topic == "" {
 		l.Topic, l.Group = md[transport.MetaDeadTopic], md[transport.MetaDeadGroup]
 	}
-	if l.Reason == "" {
+	switch {
+	case l.parked():
+		l.Reason = Parked
+		l.Topic, l.Group = destination(md[metaDelayTarget])
+	case l.Reason == "":
 		l.Reason = ByBroker
 	}
 	if n, err := strconv.Atoi(md[transport.MetaAttempt]); err == nil && n > 0 {
 		l.Attempts = n
 	}
 	return l
+}
+
+func (l *Letter) parked() bool { return l.Queue == place.Parked }
+
+// destination reads what a parked message says.
+func destination(target string) (topic, group string) {
+	if topic, ok := strings.CutPrefix(target, "topic:"); ok {
+		return topic, ""
+	}
+	if queue, ok := strings.CutPrefix(target, "queue:"); ok {
+		if topic, group, ok := strings.Cut(queue, "--"); ok {
+			return topic, group
+		}
+	}
+	return "", ""
 }
 
 func at(md message.Metadata, name string) time.Time {
@@ -82,6 +108,7 @@ func (l *Letter) revived(now time.Time) *message.Message {
 		}
 	}
 	delete(msg.Metadata, transport.MetaAttempt)
+	delete(msg.Metadata, metaDelayTarget)
 	if l.Expired(now) {
 		delete(msg.Metadata, transport.MetaDeadline)
 	}

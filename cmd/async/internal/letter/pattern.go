@@ -52,10 +52,10 @@ func (t Term) holds(l *Letter) bool {
 	case "error":
 		value = l.Error
 	default:
-		there := false
-		if value, there = l.Message.Metadata[t.name]; !there {
+		if _, there := l.Message.Metadata[t.name]; !there {
 			return false
 		}
+		value = l.Message.Metadata[t.name]
 	}
 	return t.glob.MatchString(value)
 }

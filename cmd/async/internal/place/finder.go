@@ -15,9 +15,12 @@ import (
 
 // Query says which places are asked for. Empty fields ask for all.
 type Query struct {
-	// Topic is logical or physical. Groups are names of groups; they also say in which groups to look for events.
-	Topic  string
+	// Topic is logical or physical.
+	Topic string
+	// Groups are the only groups that count; they also say in which groups to look for events.
 	Groups []string
+	// Apps are applications whose groups of events to look for, beside that of the configuration.
+	Apps []string
 	// Queue is the physical name of one queue of dead letters. It excludes Topic and Groups.
 	Queue string
 }
@@ -56,9 +59,7 @@ func (f Finder) Find(ctx context.Context, q Query) (Found, error) {
 		}
 		return Found{Places: found.Places, Explicit: true}, nil
 	case len(found.Skipped) > 0:
-		return Found{}, fmt.Errorf("%s is an event, and every application that subscribes has a group of its own; add --group <name>", found.Skipped[0])
-	case f.Schema != nil && q.Topic == "":
-		return Found{}, errors.New("the descriptors hold no annotated rpc that fits; build them from the module with your services, or name --topic and --group")
+		return Found{}, fmt.Errorf("%s is an event, and every application that subscribes has a group of its own; add --group <name>, or --app <name>", found.Skipped[0])
 	}
 	return f.listed(ctx, base, q)
 }
@@ -98,6 +99,9 @@ func (f Finder) contract(q Query) Found {
 			}
 		}
 	}
+	if base := f.Runtime.Carrier("", ""); f.Schema != nil && q.Topic == "" && base.Transport != nil {
+		found.Places = append(found.Places, shared(base.Transport, Parked))
+	}
 	found.Places = sorted(found.Places)
 	return found
 }
@@ -110,9 +114,9 @@ func groupsOf(spec *contract.Spec, c async.Carrier, q Query) []string {
 	case len(q.Groups) > 0:
 		return q.Groups
 	case c.App != "":
-		return []string{c.App}
+		return append([]string{c.App}, q.Apps...)
 	default:
-		return nil
+		return q.Apps
 	}
 }
 

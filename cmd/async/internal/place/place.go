@@ -7,6 +7,9 @@ import (
 	"github.com/asyncpb/async/runtime/transport"
 )
 
+// Parked is the queue of the broker that takes delayed messages whose target has gone by the time that they are due.
+const Parked = "async.delay.parked"
+
 // Place is one group of one topic with its queues. Names are physical.
 type Place struct {
 	// Transport has the queues.

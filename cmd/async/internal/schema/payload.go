@@ -19,7 +19,7 @@ import (
 // Redacted stands in place of what the contract calls sensitive.
 const Redacted = "[redacted]"
 
-// ErrUndescribed: there is no descriptor for the type of a message.
+// ErrUndescribed means that there is no descriptor for the type of a message.
 var ErrUndescribed = errors.New("no descriptor")
 
 // Decode returns the payload of a message as compact JSON. Unless reveal, sensitive texts become [Redacted], and other

@@ -22,7 +22,7 @@ func (s *Stranger) DeclareGroup(topic, group string, ordered bool) (queue string
 	}
 	queue = topic + "--" + group
 	dead := queue + "--dead"
-	if err := s.declare(dead, amqp.Table{"x-queue-type": "quorum"}); err != nil {
+	if err := s.declare(dead, amqp.Table{"x-queue-type": "quorum", "x-delivery-limit": int32(2147483647)}); err != nil {
 		return "", err
 	}
 	arguments := amqp.Table{
