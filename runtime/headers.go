@@ -53,7 +53,7 @@ func reserved(name string) bool {
 func checkHeaderName(name string) error {
 	switch {
 	case len(name) > maxHeaderName:
-		return fmt.Errorf("%w: the header name %.40s… has %d bytes, the limit is %d", ErrInvalid, sanitize(name), len(name), maxHeaderName)
+		return fmt.Errorf("%w: the header name %.40s… has %d bytes, the limit is %d", ErrTooLarge, sanitize(name), len(name), maxHeaderName)
 	case name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") != "":
 		return fmt.Errorf("%w: header name %q: use lower case letters, digits, '.', '_' and '-', at most %d bytes", ErrInvalid, sanitize(name), maxHeaderName)
 	case reserved(name):

@@ -37,7 +37,7 @@ func TestLimits(t *testing.T) {
 		}{
 			{"bytes of a message, headers apart", 1 << 20, async.ErrTooLarge, func(n int) error { return sizedArchive(t, rt, n) }},
 			{"header names", 64, async.ErrTooLarge, func(n int) error { return place(&ordersv1.OrderPlaced{}, headers(n, 1)...) }},
-			{"bytes of a header name", 128, async.ErrInvalid, func(n int) error {
+			{"bytes of a header name", 128, async.ErrTooLarge, func(n int) error {
 				return place(&ordersv1.OrderPlaced{}, async.WithHeader(strings.Repeat("h", n), "v"))
 			}},
 			{"bytes of a header value", 4096, async.ErrTooLarge, func(n int) error {
@@ -56,10 +56,10 @@ func TestLimits(t *testing.T) {
 			{"bytes of a key from a field", 256, async.ErrTooLarge, func(n int) error {
 				return place(&ordersv1.OrderPlaced{OrderId: strings.Repeat("k", n)})
 			}},
-			{"bytes of a message id", 64, async.ErrInvalid, func(n int) error {
+			{"bytes of a message id", 64, async.ErrTooLarge, func(n int) error {
 				return place(&ordersv1.OrderPlaced{}, async.WithMessageID(strings.Repeat("i", n)))
 			}},
-			{"bytes of a message id from a field", 64, async.ErrInvalid, func(n int) error {
+			{"bytes of a message id from a field", 64, async.ErrTooLarge, func(n int) error {
 				return ordersv1async.NewOrdersPublisher(rt).Ship(t.Context(), &ordersv1.ShipRequest{RequestId: strings.Repeat("i", n)})
 			}},
 			{"messages of a batch", 1000, async.ErrTooLarge, func(n int) error {

@@ -251,7 +251,7 @@ func WithMessageID(id string) SendOption {
 
 func checkMessageID(id string) error {
 	if len(id) > maxIDBytes {
-		return fmt.Errorf("%w: the message id has %d bytes, the limit is %d", ErrInvalid, len(id), maxIDBytes)
+		return fmt.Errorf("%w: the message id has %d bytes, the limit is %d", ErrTooLarge, len(id), maxIDBytes)
 	}
 	if id == "" || strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
 		return fmt.Errorf("%w: message id %q: use letters, digits, '_' and '-', 1 to %d of them", ErrInvalid, sanitize(id), maxIDBytes)

@@ -173,7 +173,7 @@ func TestBadSendsAreRefusedAndNameTheirLimit(t *testing.T) {
 		text string
 	}{
 		{"a message id with a space", placed(async.WithMessageID("a b")), nil, "letters, digits"},
-		{"a message id of 65 bytes", placed(async.WithMessageID(strings.Repeat("x", 65))), nil, "65 bytes, the limit is 64"},
+		{"a message id of 65 bytes", placed(async.WithMessageID(strings.Repeat("x", 65))), async.ErrTooLarge, "64"},
 		{"a bad id from the annotated field", func() error {
 			return orders.Ship(t.Context(), &ordersv1.ShipRequest{RequestId: "a:b"})
 		}, nil, "letters, digits"},

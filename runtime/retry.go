@@ -43,9 +43,9 @@ func (x *delivery) retry(verdict error) (again bool) {
 		x.attempt++
 		return true
 	}
-	delay := min(policy.delay(x.attempt), maxDelay)
+	delay := policy.delay(x.attempt)
 	if explicit {
-		delay = min(after.delay, maxDelay)
+		delay = after.delay
 	}
 	if b.sub.Ordered {
 		delay = min(delay, laneBudget-spent)

@@ -308,3 +308,24 @@ func TestAFullDeadLetterQueueLosesNothing(t *testing.T) {
 		}
 	})
 }
+
+func TestFailingMessagesOfAFullQueueGoOn(t *testing.T) {
+	t.Parallel()
+	inMemory(t, func(t *testing.T, w *world) {
+		w.shared = memorytransport.New(memorytransport.WithCapacity(100))
+		spec := moves(async.KindCommand, retried(0, 3, time.Second))
+		spec.Policy.DeadLetter.Disabled = new(true)
+		rt := w.open(t)
+		var calls atomic.Int32
+		onMoved(t, rt, spec, func(context.Context, int64, int32) error { calls.Add(1); return errBroken }, async.WithConcurrency(1))
+		run(t, rt)
+		start := time.Now()
+		for step := range int32(1000) {
+			publish(t, rt, spec, 1, step)
+		}
+		elapse(time.Minute)
+		if s := rt.Stats(); s.Dropped != 1000 || calls.Load() != 3000 {
+			t.Errorf("%d calls of 1,000 messages with three attempts in %s, counted %+v", calls.Load(), time.Since(start), s)
+		}
+	})
+}

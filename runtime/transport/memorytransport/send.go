@@ -79,7 +79,9 @@ func (b *Broker) store(q *queue, sent content, delay time.Duration, runs []*cons
 	return q.wake(runs)
 }
 
-// admit returns the queues for p when all of them have room. It is called and returns with the lock held.
+// admit returns the queues for p when all of them have room. What is sent to one group does not wait for it: it is a retry,
+// and takes the place of a delivery that is out. Were it to wait, failing messages of a full queue would hold every delivery
+// that may be out, and none could be taken that makes room. admit is called and returns with the lock held.
 func (t *Transport) admit(ctx context.Context, p transport.Publication, space []*queue) ([]*queue, error) {
 	var offered *queue
 	for {
@@ -88,7 +90,7 @@ func (t *Transport) admit(ctx context.Context, p transport.Publication, space []
 		}
 		queues := t.broker.route(p, space)
 		i := slices.IndexFunc(queues, (*queue).full)
-		if i < 0 {
+		if i < 0 || p.Group != "" {
 			return queues, nil
 		}
 		again := queues[i] == offered
