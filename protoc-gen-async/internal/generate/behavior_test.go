@@ -2,6 +2,8 @@ package generate_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -64,7 +66,7 @@ func TestGoldensCarryTheirMessages(t *testing.T) {
 	for name, g := range services {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			rt, err := async.Open(t.Context(), async.WithURL("memory://"), async.WithApp("app"))
+			rt, err := async.Open(t.Context(), async.WithURL("memory://"), async.WithApp("app"), async.WithConfigFile(patience(t)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -95,6 +97,16 @@ func TestGoldensCarryTheirMessages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// patience is a configuration for the golden whose annotated timeout is a matter of milliseconds.
+func patience(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "async.yaml")
+	if err := os.WriteFile(file, []byte("version: 1\nbindings:\n  policies.Billing: {timeout: 30s}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 // exercise calls generated methods by their names.

@@ -94,7 +94,8 @@ func (t *Transport) hasExchange(ctx context.Context, ses *session, name string) 
 
 // buildLadder goes from the foot to the top, since each level needs the one below.
 func (t *Transport) buildLadder(ctx context.Context, ses *session) error {
-	if err := t.buildQueue(ctx, ses, ParkedQueue, amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum}); err != nil {
+	parked := amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum, "x-delivery-limit": int32(noLimit)}
+	if err := t.buildQueue(ctx, ses, ParkedQueue, parked); err != nil {
 		return err
 	}
 	alternate := amqp.Table{"alternate-exchange": ParkedQueue}
