@@ -49,7 +49,7 @@ test: ## Run the tests with the race detector against RabbitMQ (PKG=./... RUN=. 
 conformance: ## Run Watermill's suite and ours 20 times in a row on every transport (COUNT=20)
 	@$(if $(RACE),,echo "no C compiler: testing without the race detector" >&2)
 	@ASYNC_TEST_AMQP_URL=$$(scripts/rabbitmq); export ASYNC_TEST_AMQP_URL; \
-	$(GO) test $(RACE) -p 1 -timeout 3h -count $(COUNT) -run 'Conformance|PubSub' ./runtime/...
+	$(GO) test $(RACE) -p 1 -timeout 3h -count $(COUNT) -run 'Conformance|PubSub' ./runtime/transport/...
 
 .PHONY: bars
 bars: ## Hold order and throughput to their bars at full size, for a quarter of an hour

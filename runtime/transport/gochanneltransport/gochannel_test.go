@@ -25,7 +25,7 @@ func TestConformance(t *testing.T) {
 }
 
 // TestWatermill runs Watermill's universal suite.
-func TestWatermill(t *testing.T) {
+func TestPubSub(t *testing.T) {
 	t.Parallel()
 	tests.TestPubSub(t, tests.Features{ExactlyOnceDelivery: true, RequireSingleInstance: true},
 		func(t *testing.T) (message.Publisher, message.Subscriber) {

@@ -12,7 +12,7 @@ import (
 )
 
 // TestWatermillOrdered runs Watermill's universal suite over ordered groups.
-func TestWatermillOrdered(t *testing.T) {
+func TestPubSubOrdered(t *testing.T) {
 	t.Parallel()
 	broker := memorytransport.NewBroker()
 	tests.TestPubSub(t, tests.Features{
@@ -25,7 +25,7 @@ func TestWatermillOrdered(t *testing.T) {
 }
 
 // TestWatermillParallel runs it with several deliveries in flight.
-func TestWatermillParallel(t *testing.T) {
+func TestPubSubParallel(t *testing.T) {
 	t.Parallel()
 	broker := memorytransport.NewBroker()
 	tests.TestPubSub(t, tests.Features{
