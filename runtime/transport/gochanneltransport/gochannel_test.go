@@ -24,7 +24,7 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// TestWatermill runs Watermill's universal suite.
+// TestPubSub runs Watermill's universal suite.
 func TestPubSub(t *testing.T) {
 	t.Parallel()
 	tests.TestPubSub(t, tests.Features{ExactlyOnceDelivery: true, RequireSingleInstance: true},

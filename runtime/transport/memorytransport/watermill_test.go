@@ -11,7 +11,7 @@ import (
 	"github.com/asyncpb/async/runtime/transport/memorytransport"
 )
 
-// TestWatermillOrdered runs Watermill's universal suite over ordered groups.
+// TestPubSubOrdered runs Watermill's universal suite over ordered groups.
 func TestPubSubOrdered(t *testing.T) {
 	t.Parallel()
 	broker := memorytransport.NewBroker()
@@ -24,7 +24,7 @@ func TestPubSubOrdered(t *testing.T) {
 		groupPair(broker, transport.Subscription{Ordered: true}))
 }
 
-// TestWatermillParallel runs it with several deliveries in flight.
+// TestPubSubParallel runs it with several deliveries in flight.
 func TestPubSubParallel(t *testing.T) {
 	t.Parallel()
 	broker := memorytransport.NewBroker()
