@@ -7,7 +7,6 @@ import (
 
 // processBatch hands the fit ones of a batch to the handler, and its verdict to those that the handler did not settle.
 func (f *feed) processBatch(gathered []*delivery) {
-	b := f.b
 	entries := gathered[:0]
 	for _, x := range gathered {
 		if x.lost() {
@@ -18,17 +17,9 @@ func (f *feed) processBatch(gathered []*delivery) {
 			f.giveBack(x)
 			continue
 		}
-		if x.expired() {
-			continue
+		if x.prepare() {
+			entries = append(entries, x)
 		}
-		in, failure := b.decode(x.msg)
-		if failure != nil {
-			x.conclude(failure, nil)
-			continue
-		}
-		in.Info.Attempt = x.attempt
-		x.in = in
-		entries = append(entries, x)
 	}
 	if len(entries) == 0 {
 		return

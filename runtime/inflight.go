@@ -107,6 +107,22 @@ func (x *delivery) expired() bool {
 	return true
 }
 
+// prepare decodes a delivery that no wire handler decodes: a pulled one, or an entry of a batch. It returns false when nobody
+// may see it, because it has expired or is unfit, and has settled it then.
+func (x *delivery) prepare() bool {
+	if x.expired() {
+		return false
+	}
+	in, failure := x.feed.b.decode(x.msg)
+	if failure != nil {
+		x.conclude(failure, nil)
+		return false
+	}
+	in.Info.Attempt = x.attempt
+	x.in = in
+	return true
+}
+
 type deliveryKey struct{}
 
 // attemptOnce calls the handler with everything around it.

@@ -69,17 +69,9 @@ func (s *Subscriber[M]) Receive(ctx context.Context) (*Delivery[M], error) {
 		if err != nil {
 			return nil, opError("receive", s.spec, err)
 		}
-		if x.expired() {
-			continue
+		if x.prepare() {
+			return newDelivery[M](x)
 		}
-		in, failure := b.decode(x.msg)
-		if failure != nil {
-			x.conclude(failure, nil)
-			continue
-		}
-		in.Info.Attempt = x.attempt
-		x.in = in
-		return newDelivery[M](x)
 	}
 }
 
