@@ -15,6 +15,9 @@ import (
 // DefaultCapacity is how many messages a queue takes unless [WithCapacity] or the URL says otherwise.
 const DefaultCapacity = 10000
 
+// retriesPerPlace is how many deliveries may wait for their next attempt for each message that a queue takes.
+const retriesPerPlace = 10
+
 // Option changes a [Broker].
 type Option interface{ apply(*Broker) }
 
@@ -22,7 +25,8 @@ type optionFunc func(*Broker)
 
 func (f optionFunc) apply(b *Broker) { f(b) }
 
-// WithCapacity bounds every queue to n messages that wait or are delayed. Zero and less mean [DefaultCapacity].
+// WithCapacity bounds every queue to n messages that wait or are delayed, and to ten times as many that failed and wait
+// for their next attempt. Zero and less mean [DefaultCapacity].
 func WithCapacity(n int) Option {
 	return optionFunc(func(b *Broker) {
 		if n > 0 {
@@ -159,11 +163,11 @@ func (b *Broker) tick() {
 	for len(b.schedule) > 0 && !now.Before(b.schedule[0].at) {
 		it := heap.Pop(&b.schedule).(*item) //nolint:errcheck,forcetypeassert // only items are pushed
 		q := it.queue
-		if it.state != delayed {
+		if it.state != delayed && it.state != retrying {
 			q.expire(it)
 			continue
 		}
-		q.delayed--
+		q.pend(it, -1)
 		if it.expired() {
 			it.state = gone
 			q.room()
@@ -188,7 +192,7 @@ func (b *Broker) describe(names []string) []transport.QueueInfo {
 	for _, name := range names {
 		if q := b.queues[name]; q != nil {
 			infos = append(infos, transport.QueueInfo{
-				Name: name, Ready: q.waiting, Unsettled: q.taken, Delayed: q.delayed, Consumers: len(q.consumers),
+				Name: name, Ready: q.waiting, Unsettled: q.taken, Delayed: q.delayed + q.retrying, Consumers: len(q.consumers),
 			})
 		}
 	}

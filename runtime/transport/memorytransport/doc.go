@@ -30,7 +30,8 @@
 // # Retries, delay, dead letters
 //
 // A delayed message is stored, and counts against the capacity, when it is sent; it becomes visible when its time has
-// come. Dead-letter queues are ordinary queues that no topic is bound to. [Transport.Take] looks into any queue.
+// come. A message that failed and waits for its next attempt takes no place from others: a queue has room for ten times its
+// capacity of them, and only when that is used up do sends wait until some are through. Dead-letter queues are ordinary queues that no topic is bound to. [Transport.Take] looks into any queue.
 //
 // # Close
 //

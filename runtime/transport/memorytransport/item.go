@@ -46,7 +46,8 @@ type state uint8
 const (
 	ready    state = iota // in the queue
 	returned              // in the queue, put back
-	delayed               // waiting for its time
+	delayed               // waiting for the time it was sent for
+	retrying              // waiting for its next attempt
 	taken                 // with a consumer
 	gone                  // expired
 )

@@ -18,10 +18,11 @@ type queue struct {
 	head  int
 	back  bySeq
 
-	waiting int // items that can be handed out
-	dead    int // items of fresh that are gone
-	delayed int
-	taken   int
+	waiting  int // items that can be handed out
+	dead     int // items of fresh that are gone
+	delayed  int
+	retrying int
+	taken    int
 
 	consumers []*consumption
 	turn      int // the consumer that is asked first
@@ -29,7 +30,20 @@ type queue struct {
 	senders []chan struct{} // sends that wait for room, the oldest first
 }
 
-func (q *queue) full() bool { return q.waiting+q.delayed >= q.broker.capacity }
+// full reports whether sends have to wait. Deliveries that wait for their next attempt have room of their own: they come
+// and go as handlers fail, and good messages must not wait for them.
+func (q *queue) full() bool {
+	return q.waiting+q.delayed >= q.broker.capacity || q.retrying >= retriesPerPlace*q.broker.capacity
+}
+
+// pend counts an item that waits for its time, by what it waits for: n is 1 or -1.
+func (q *queue) pend(it *item, n int) {
+	if it.state == retrying {
+		q.retrying += n
+	} else {
+		q.delayed += n
+	}
+}
 
 // push appends an item that can be handed out.
 func (q *queue) push(it *item) {

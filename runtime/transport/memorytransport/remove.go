@@ -21,7 +21,7 @@ func (t *Transport) Remove(_ context.Context, name string, force bool) (messages
 	if q == nil {
 		return 0, fmt.Errorf("remove queue %q: it does not exist: %w", name, transport.ErrUnroutable)
 	}
-	messages = q.waiting + q.taken + q.delayed
+	messages = q.waiting + q.taken + q.delayed + q.retrying
 	if !force && (messages > 0 || len(q.consumers) > 0) {
 		return 0, fmt.Errorf("%w: queue %q has %d messages and %d consumers", transport.ErrInUse, name, messages, len(q.consumers))
 	}

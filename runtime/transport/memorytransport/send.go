@@ -32,7 +32,7 @@ func (t *Transport) Send(ctx context.Context, p transport.Publication, msg *mess
 	var space [4]*consumption
 	runs := space[:0]
 	for _, q := range queues {
-		runs = b.store(q, sent, p.Delay, runs)
+		runs = b.store(q, sent, p, runs)
 	}
 	b.arm()
 	b.mu.Unlock()
@@ -63,12 +63,15 @@ func (b *Broker) route(p transport.Publication, space []*queue) []*queue {
 }
 
 // store puts a message into one queue.
-func (b *Broker) store(q *queue, sent content, delay time.Duration, runs []*consumption) []*consumption {
+func (b *Broker) store(q *queue, sent content, p transport.Publication, runs []*consumption) []*consumption {
 	it := &item{content: sent, queue: q, place: -1}
-	if delay > 0 {
+	if p.Delay > 0 {
 		it.state = delayed
-		q.delayed++
-		at := time.Now().Add(delay)
+		if p.Group != "" {
+			it.state = retrying
+		}
+		q.pend(it, 1)
+		at := time.Now().Add(p.Delay)
 		if !sent.expires.IsZero() && sent.expires.Before(at) {
 			at = sent.expires
 		}
