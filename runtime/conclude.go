@@ -13,21 +13,30 @@ import (
 
 // conclude carries out a verdict. It returns true when the caller shall handle the delivery again, now.
 func (x *delivery) conclude(verdict error, produced []*message.Message) (again bool) {
-	b := x.feed.b
-	var unfit *unfitError
-	var reject *rejectError
-	var drop *dropError
 	switch {
 	case x.lost():
 		x.requeue()
 	case x.interrupted(verdict):
 		x.requeue()
-	case b.route.spec.Kind == KindRequest:
+	case x.feed.b.route.spec.Kind == KindRequest:
 		x.concludeRequest(verdict, produced)
 	case verdict == nil && len(produced) > 0:
 		go x.sendProduced(produced)
 	case verdict == nil:
 		x.settle(transport.Ack)
+	default:
+		return x.concludeFailure(verdict)
+	}
+	return false
+}
+
+// concludeFailure carries out what the handler's error says.
+func (x *delivery) concludeFailure(verdict error) (again bool) {
+	b := x.feed.b
+	var unfit *unfitError
+	var reject *rejectError
+	var drop *dropError
+	switch {
 	case errors.Is(verdict, ErrUnimplemented):
 		b.rt.log.Error("a handler is not implemented: the binding is paused", x.logArgs()...)
 		b.pause(ErrUnimplemented)

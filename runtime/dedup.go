@@ -108,7 +108,8 @@ func (d *deduplicator) end(ctx context.Context, key string, ok bool) {
 	if err == nil {
 		return
 	}
-	if x, found := ctx.Value(deliveryKey{}).(*delivery); found {
+	if call := callOf(ctx); call != nil {
+		x := call.delivery
 		x.feed.b.rt.log.Error("the store of handled messages could not be told of one", x.logArgs("handled", ok, "error", err)...)
 	}
 }

@@ -15,8 +15,7 @@ type Delivery[M proto.Message] struct {
 	Msg M
 
 	x      *delivery
-	ctx    context.Context
-	cancel context.CancelCauseFunc
+	ctx    *handlerContext
 }
 
 func newDelivery[M proto.Message](x *delivery) (*Delivery[M], error) {
@@ -24,8 +23,10 @@ func newDelivery[M proto.Message](x *delivery) (*Delivery[M], error) {
 	if !ok {
 		return nil, fmt.Errorf("async: the message is a %T", x.in.Message)
 	}
-	ctx, cancel := x.context()
-	return &Delivery[M]{Msg: msg, x: x, ctx: context.WithValue(ctx, infoKey{}, x.in.Info), cancel: cancel}, nil
+	// A request, which alone has something to release, is not pulled.
+	ctx, _ := x.context()
+	ctx.info = x.in.Info
+	return &Delivery[M]{Msg: msg, x: x, ctx: ctx}, nil
 }
 
 // Info returns what is known of the message beside its content. It is shared: do not change it.
@@ -47,7 +48,7 @@ func (d *Delivery[M]) Settle(ctx context.Context, verdict error) error {
 	}) {
 		return opError("settle", d.x.in.Spec, ErrSettled)
 	}
-	d.cancel(ErrSettled)
+	d.ctx.end(ErrSettled)
 	select {
 	case err := <-done:
 		return opError("settle", d.x.in.Spec, err)
@@ -67,7 +68,7 @@ func (d *Delivery[M]) Process(ctx context.Context, f func(ctx context.Context, m
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(d.ctx, func() { cancel(context.Cause(d.ctx)) })()
-	ctx = context.WithValue(context.WithValue(ctx, infoKey{}, d.x.in.Info), deliveryKey{}, d.x)
+	ctx = &handlerContext{Context: ctx, delivery: d.x, info: d.x.in.Info}
 	ctx = context.WithValue(ctx, processKey{}, processFunc(func(ctx context.Context, msg proto.Message) error {
 		typed, ok := msg.(M)
 		if !ok {

@@ -17,6 +17,8 @@ type feed struct {
 	ctx    context.Context // parent of the handlers' contexts
 	cancel context.CancelCauseFunc
 	unlink func() bool
+	// lifelines are the parents of the handlers' contexts.
+	lifelines lifelines
 
 	queues      []chan *delivery // one; or one for each lane of an ordered binding
 	draining    chan struct{}    // closed: what was not begun goes back

@@ -43,11 +43,18 @@ const (
 var reservedPrefixes = []string{"ce-", "async-", "x-death", "x-first-death", "_watermill"}
 
 func reserved(name string) bool {
-	switch name {
-	case transport.MetaTraceparent, transport.MetaTracestate, transport.MetaBaggage:
-		return true
+	if name == "" {
+		return false
 	}
-	return slices.ContainsFunc(reservedPrefixes, func(p string) bool { return strings.HasPrefix(name, p) })
+	// Every received message asks this of every name: the first byte settles most of them.
+	switch name[0] {
+	case 'a', 'c', 'x', '_':
+		return slices.ContainsFunc(reservedPrefixes, func(p string) bool { return strings.HasPrefix(name, p) })
+	case 't', 'b':
+		return name == transport.MetaTraceparent || name == transport.MetaTracestate || name == transport.MetaBaggage
+	default:
+		return false
+	}
 }
 
 func checkHeaderName(name string) error {
@@ -116,15 +123,13 @@ func multiName(prefix, name string) string { return transport.PrefixMultiValue +
 func readHeaders(md message.Metadata, prefix string) Headers {
 	var h Headers
 	for name, value := range md {
-		values := []string{value}
-		if rest, multi := strings.CutPrefix(name, transport.PrefixMultiValue); multi {
-			name = rest
-			if json.Unmarshal([]byte(value), &values) != nil {
-				continue
-			}
-		}
-		plain, match := strings.CutPrefix(name, prefix)
+		rest, multi := strings.CutPrefix(name, transport.PrefixMultiValue)
+		plain, match := strings.CutPrefix(rest, prefix)
 		if !match || reserved(plain) {
+			continue
+		}
+		values := []string{value}
+		if multi && json.Unmarshal([]byte(value), &values) != nil {
 			continue
 		}
 		if h == nil {

@@ -123,14 +123,13 @@ func (x *delivery) prepare() bool {
 	return true
 }
 
-type deliveryKey struct{}
-
 // attemptOnce calls the handler with everything around it.
 func (x *delivery) attemptOnce() (produced []*message.Message, verdict error) {
-	ctx, cancel := x.context()
-	defer cancel(nil)
+	ctx, release := x.context()
 	finished := false
 	defer func() {
+		ctx.end(nil)
+		release()
 		switch r := recover(); {
 		case r != nil:
 			produced, verdict = nil, x.panicked(r)
@@ -193,36 +192,27 @@ func (x *delivery) concludeGoexit() {
 }
 
 // context is the handler's: it has the values of Run's context, the Info, and ends when the delivery is lost, when a drain
-// can wait no longer, or, for a request, at its deadline.
-func (x *delivery) context() (context.Context, context.CancelCauseFunc) {
-	ctx, cancel := context.WithCancelCause(x.feed.ctx)
-	lost := x.life
-	stop := func() bool { return true }
-	if lost.Done() != nil {
-		stop = context.AfterFunc(lost, func() { cancel(context.Cause(lost)) })
-	}
-	ctx = context.WithValue(ctx, deliveryKey{}, x)
-	release := func() {}
+// can wait no longer, or, for a request, at its deadline. Whoever asked for it calls release when the call is over.
+func (x *delivery) context() (ctx *handlerContext, release context.CancelFunc) {
+	ctx = &handlerContext{Context: x.feed.lifelines.of(x.feed.ctx, x.life), delivery: x}
+	release = func() {}
 	if x.feed.b.route.spec.Kind == KindRequest {
-		ctx = context.WithValue(ctx, replyHeadersKey{}, new(replyHeaders))
+		ctx.reply = new(replyHeaders)
 		if deadline := metaTime(x.msg.Metadata, transport.MetaDeadline); !deadline.IsZero() {
-			ctx, release = context.WithDeadline(ctx, deadline)
+			ctx.Context, release = context.WithDeadline(ctx.Context, deadline)
 		}
 	}
-	return ctx, func(cause error) {
-		stop()
-		release()
-		cancel(cause)
-	}
+	return ctx, release
 }
 
 // handleWire is the innermost of the wire form: decode, validate, handle.
 func (b *binding) handleWire(msg *message.Message) ([]*message.Message, error) {
 	ctx := msg.Context()
 	in, failure := b.decode(msg)
-	x, _ := ctx.Value(deliveryKey{}).(*delivery)
-	if x != nil && in != nil {
-		in.Info.Attempt = x.attempt
+	call := callOf(ctx)
+	if call != nil && in != nil {
+		in.Info.Attempt = call.delivery.attempt
+		call.info = in.Info
 	}
 	request := b.route.spec.Kind == KindRequest
 	if failure != nil {
@@ -235,7 +225,9 @@ func (b *binding) handleWire(msg *message.Message) ([]*message.Message, error) {
 		}
 		return []*message.Message{reply}, failure
 	}
-	ctx = context.WithValue(ctx, infoKey{}, in.Info)
+	if call == nil {
+		ctx = context.WithValue(ctx, infoKey{}, in.Info)
+	}
 	reply, err := b.handle(ctx, in)
 	if !request {
 		return nil, err
@@ -250,7 +242,7 @@ func (b *binding) handleWire(msg *message.Message) ([]*message.Message, error) {
 // reply encodes a request's answer. What cannot be encoded becomes an error for the caller.
 func (b *binding) reply(ctx context.Context, msg *message.Message, reply proto.Message, failure error) (*message.Message, error) {
 	var headers Headers
-	if h, ok := ctx.Value(replyHeadersKey{}).(*replyHeaders); ok {
+	if h, _ := ctx.Value(replyHeadersKey{}).(*replyHeaders); h != nil {
 		h.mu.Lock()
 		headers = h.headers
 		h.mu.Unlock()

@@ -39,8 +39,8 @@ type infoKey struct{}
 // InfoFrom returns what is known of the message that is being handled, and false outside a handler. The Info is shared:
 // do not change it.
 func InfoFrom(ctx context.Context) (*Info, bool) {
-	info, ok := ctx.Value(infoKey{}).(*Info)
-	return info, ok
+	info, _ := ctx.Value(infoKey{}).(*Info)
+	return info, info != nil
 }
 
 // metaTime reads Unix nanoseconds; what is not one is the zero time.
@@ -60,7 +60,11 @@ func formatTime(t time.Time) string { return strconv.FormatInt(t.UnixNano(), 10)
 
 // readAttempt returns the number of this attempt, from 1.
 func readAttempt(md message.Metadata) int {
-	n, err := strconv.Atoi(md[transport.MetaAttempt])
+	text := md[transport.MetaAttempt]
+	if text == "" {
+		return 1
+	}
+	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
 		return 1
 	}

@@ -56,8 +56,8 @@ type replyHeadersKey struct{}
 // SetReplyHeader adds a header to the reply of the request that is being handled; see [Headers] for what is allowed. Outside
 // a request's handler it returns an error.
 func SetReplyHeader(ctx context.Context, name, value string) error {
-	h, ok := ctx.Value(replyHeadersKey{}).(*replyHeaders)
-	if !ok {
+	h, _ := ctx.Value(replyHeadersKey{}).(*replyHeaders)
+	if h == nil {
 		return errors.New("async: SetReplyHeader: no request is being handled in this context")
 	}
 	if err := errors.Join(checkHeaderName(name), checkHeaderValue(name, value)); err != nil {

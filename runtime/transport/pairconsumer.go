@@ -322,6 +322,7 @@ func (d *pairDelivery) Settle(o Outcome, done func(error)) {
 		if answer() {
 			err = nil
 		}
+		d.lose(nil)
 		<-d.run.places
 	}
 	if done != nil {

@@ -136,8 +136,9 @@ type Consumption interface {
 
 // Delivery is one message as handed to one consumer.
 type Delivery interface {
-	// Message is the wire form. Its context ends when the delivery is lost, with the cause [ErrDeliveryLost].
-	// The receiver owns the message; Ack and Nack on it mean nothing here.
+	// Message is the wire form. Its context ends when the delivery is lost, with the cause [ErrDeliveryLost]; it may end
+	// when the delivery is settled. Deliveries that can only be lost together do well to share one context, which costs
+	// the receiver less. The receiver owns the message; Ack and Nack on it mean nothing here.
 	Message() *message.Message
 	// Redeliveries is how often this message was handed out before, as far as the broker knows; 0 is the first
 	// time.
