@@ -151,6 +151,7 @@ func (x *delivery) publication() transport.Publication {
 		Mandatory:  b.route.link.caps.Mandatory != transport.None,
 		Expires:    metaTime(x.msg.Metadata, transport.MetaDeadline),
 		Deadline:   time.Now().Add(b.route.settings.sendTimeout),
+		Given:      true,
 	}
 }
 

@@ -186,6 +186,7 @@ func (r *route) publication(now time.Time, out *Outgoing) (transport.Publication
 		Mandatory:  r.link.caps.Mandatory != transport.None,
 		Deadline:   now.Add(r.settings.sendTimeout),
 		NoWait:     o.noWait,
+		Given:      true,
 		Delay:      o.delay,
 	}
 	if !o.deliverAt.IsZero() {
@@ -238,7 +239,6 @@ func (rt *Runtime) encode(r *route, out *Outgoing, now, expires time.Time) (*mes
 		md[transport.MetaReplyTo] = call.replyTo
 		md[transport.MetaCorrelationID] = call.correlationID
 	}
-	msg := message.NewMessage(out.ID, payload)
-	msg.Metadata = md
-	return msg, nil
+	// Nobody acks what is sent, so it does without the channels of message.NewMessage.
+	return &message.Message{UUID: out.ID, Payload: payload, Metadata: md}, nil
 }

@@ -3,6 +3,7 @@ package async
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"strconv"
 	"time"
@@ -51,7 +52,9 @@ func (x *delivery) retry(verdict error) (again bool) {
 		delay = min(delay, laneBudget-spent)
 	}
 	delay = min(delay, maxDelay)
-	b.rt.log.Info("an attempt failed and is tried again", x.logArgs("max_attempts", policy.maxAttempts, "delay", delay, "error", sanitize(verdict.Error()))...)
+	if b.rt.log.Enabled(x.feed.ctx, slog.LevelInfo) {
+		b.rt.log.Info("an attempt failed and is tried again", x.logArgs("max_attempts", policy.maxAttempts, "delay", delay, "error", sanitize(verdict.Error()))...)
+	}
 	caps := b.route.link.caps
 	switch {
 	case b.sub.Ordered && b.mode == modePush:
@@ -98,8 +101,7 @@ func (x *delivery) republish(delay time.Duration) {
 
 // copy is the message as it came, for a queue of the runtime's own.
 func (x *delivery) copy() *message.Message {
-	msg := message.NewMessage(x.msg.UUID, x.msg.Payload)
-	msg.Metadata = maps.Clone(x.msg.Metadata)
+	msg := &message.Message{UUID: x.msg.UUID, Payload: x.msg.Payload, Metadata: maps.Clone(x.msg.Metadata)}
 	if msg.Metadata == nil {
 		msg.Metadata = make(message.Metadata)
 	}

@@ -100,6 +100,7 @@ func (r *route) subscription(rt *Runtime, group string) transport.Subscription {
 		Ordered:      r.spec.Policy.Ordering == OrderingByKey,
 		Concurrency:  r.settings.concurrency,
 		DeadTopic:    transport.DeadName(r.topic, group),
+		ReadOnly:     true,
 	}
 	if r.settings.deadTopic != "" {
 		s.DeadTopic = rt.physical(r.settings.deadTopic)

@@ -72,6 +72,8 @@ func (t *tap) Consume(ctx context.Context, s transport.Subscription, receive fun
 		t.consumed = append(t.consumed, transport.QueueName(s.Topic, group))
 	}
 	t.mu.Unlock()
+	// Every delivery gets its number written into its metadata.
+	s.ReadOnly = false
 	return t.Transport.Consume(ctx, s, func(d transport.Delivery) {
 		receive(t.journal.deliver(t, s, d))
 	})

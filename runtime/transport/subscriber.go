@@ -37,6 +37,8 @@ func NewSubscriber(c Consumer, s Subscription) message.Subscriber {
 	if s.Kind == 0 {
 		s.Kind = KindEvent
 	}
+	// Watermill's middlewares write to metadata.
+	s.ReadOnly = false
 	sub := &subscriber{consumer: c, subscription: s, closing: make(chan struct{})}
 	if d, ok := c.(Declarer); ok {
 		return &declaringSubscriber{subscriber: sub, declarer: d}

@@ -40,8 +40,8 @@ type Sender interface {
 	// msg.Context() is the life of the send: while it lives, a send whose connection broke before the answer is
 	// sent again with the same message id; when it has ended, such a send resolves with [ErrUnknown].
 	//
-	// The transport owns msg, its metadata and its payload until done is called, and may read but not write
-	// them.
+	// The transport owns msg, its metadata and its payload until done is called, for good if p.Given is set. It may read
+	// but not write them. Nobody acks or nacks msg.
 	Send(ctx context.Context, p Publication, msg *message.Message, done func(error)) error
 }
 
@@ -67,6 +67,8 @@ type Publication struct {
 	Expires time.Time
 	// Deadline is when the send must have resolved; zero is never.
 	Deadline time.Time
+	// Given makes msg, its metadata and its payload the transport's for good: it may keep them instead of copies.
+	Given bool
 	// NoWait refuses with [ErrBacklog] instead of waiting for a place in the window.
 	NoWait bool
 }
@@ -111,6 +113,9 @@ type Subscription struct {
 	Prefetch int
 	// DeadTopic is the queue for what fails for good, declared together with the group's queue; empty for none.
 	DeadTopic string
+	// ReadOnly promises that the receiver does not write to the metadata and the payload of its messages, which may
+	// then be shared with other receivers. The messages themselves are its own.
+	ReadOnly bool
 	// Broadcast makes Group a private, temporary group of this process: its queue goes away with it.
 	Broadcast bool
 }

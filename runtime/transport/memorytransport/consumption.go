@@ -21,6 +21,7 @@ type consumption struct {
 	transport *Transport
 	queues    []*queue
 	limit     int
+	readOnly  bool
 	receive   func(transport.Delivery)
 	ctx       context.Context //nolint:containedctx // it is handed to every message and ends when deliveries are lost
 	lose      context.CancelCauseFunc
@@ -200,7 +201,7 @@ type delivery struct {
 
 // open makes the receiver's message. It needs no lock.
 func (d *delivery) open() {
-	d.msg = d.sent.message()
+	d.msg = d.sent.message(d.consumption.readOnly)
 	d.msg.SetContext(d.consumption.ctx)
 }
 

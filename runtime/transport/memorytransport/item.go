@@ -3,36 +3,37 @@ package memorytransport
 import (
 	"bytes"
 	"container/heap"
+	"maps"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/asyncpb/async/runtime/transport"
 )
 
 // content is what was sent. It is shared by the queues that hold it and never changes.
 type content struct {
-	uuid    string
-	payload []byte
-	// pairs is the metadata, name and value in turn: cheaper to keep and to copy than a map.
-	pairs   []string
-	expires time.Time
+	uuid     string
+	payload  []byte
+	metadata message.Metadata
+	expires  time.Time
 }
 
-func contentOf(msg *message.Message, expires time.Time) content {
-	c := content{uuid: msg.UUID, payload: bytes.Clone(msg.Payload), expires: expires}
-	if len(msg.Metadata) > 0 {
-		c.pairs = make([]string, 0, 2*len(msg.Metadata))
-		for name, value := range msg.Metadata {
-			c.pairs = append(c.pairs, name, value)
-		}
+func contentOf(msg *message.Message, p transport.Publication) content {
+	if p.Given {
+		return content{uuid: msg.UUID, payload: msg.Payload, metadata: msg.Metadata, expires: p.Expires}
 	}
-	return c
+	return content{uuid: msg.UUID, payload: bytes.Clone(msg.Payload), metadata: maps.Clone(msg.Metadata), expires: p.Expires}
 }
 
 // message makes a new message for one receiver.
-func (c *content) message() *message.Message {
+func (c *content) message(readOnly bool) *message.Message {
 	msg := message.NewMessage(c.uuid, c.payload)
-	for i := 0; i < len(c.pairs); i += 2 {
-		msg.Metadata[c.pairs[i]] = c.pairs[i+1]
+	switch {
+	case readOnly:
+		msg.Metadata = c.metadata
+	case len(c.metadata) > 0:
+		msg.Metadata = maps.Clone(c.metadata)
 	}
 	return msg
 }

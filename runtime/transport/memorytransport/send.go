@@ -21,7 +21,7 @@ func (t *Transport) Send(ctx context.Context, p transport.Publication, msg *mess
 		return fmt.Errorf("send to %q: %w", p.Topic, context.Cause(ctx))
 	}
 	b := t.broker
-	sent := contentOf(msg, p.Expires)
+	sent := contentOf(msg, p)
 	var one [1]*queue
 	b.mu.Lock()
 	queues, err := t.admit(ctx, p, one[:0])

@@ -94,6 +94,7 @@ func (t *Transport) Consume(_ context.Context, s transport.Subscription, receive
 		return nil, err
 	}
 	c := newConsumption(t, s.InFlight(), receive)
+	c.readOnly = s.ReadOnly
 	t.consumptions[c] = struct{}{}
 	// What still waits under an old name of the group is older.
 	for _, alias := range s.GroupAliases {
