@@ -71,15 +71,13 @@ func (x *delivery) concludeRequest(verdict error, produced []*message.Message) {
 	if verdict != nil && !isUnfit {
 		produced, _ = x.answer(nil, verdict)
 	}
-	go func() {
-		x.sendReply(produced, func() {
-			if isUnfit {
-				x.deadLetter(unfit.reason, unfit.err)
-				return
-			}
-			x.settle(transport.Ack)
-		})
-	}()
+	x.sendReply(produced, func() {
+		if isUnfit {
+			x.deadLetter(unfit.reason, unfit.err)
+			return
+		}
+		x.settle(transport.Ack)
+	})
 }
 
 // sendReply sends the first of produced to the caller and calls then in every case.
@@ -155,7 +153,8 @@ func (x *delivery) publication() transport.Publication {
 	}
 }
 
-// sendInternal sends a message of the runtime's own. done is called exactly once, also when the runtime is closed.
+// sendInternal sends a message of the runtime's own. done is called exactly once, also when the runtime is closed. It does not
+// wait: where the transport's window is full, a goroutine does.
 func (rt *Runtime) sendInternal(l *link, p transport.Publication, msg *message.Message, done func(error)) {
 	if !rt.beginSend() {
 		done(ErrClosed)
@@ -165,7 +164,18 @@ func (rt *Runtime) sendInternal(l *link, p transport.Publication, msg *message.M
 		done(err)
 		rt.endSend()
 	}
-	if err := l.sender.Send(context.Background(), p, msg, finish); err != nil {
+	send := func() error { return l.sender.Send(context.Background(), p, msg, finish) }
+	p.NoWait = true
+	err := send()
+	switch {
+	case errors.Is(err, ErrBacklog):
+		p.NoWait = false
+		go func() {
+			if err := send(); err != nil {
+				finish(err)
+			}
+		}()
+	case err != nil:
 		finish(err)
 	}
 }

@@ -28,7 +28,7 @@ func (x *delivery) deadLetter(reason string, cause error) {
 	md[transport.MetaDeadAt] = formatTime(time.Now())
 	p := x.publication()
 	p.Topic, p.Direct, p.Expires = b.sub.DeadTopic, true, time.Time{}
-	go b.rt.sendInternal(b.route.link, p, msg, func(err error) {
+	b.rt.sendInternal(b.route.link, p, msg, func(err error) {
 		if err != nil {
 			b.rt.log.Error("a dead letter could not be stored: it is stored again later", x.logArgs("reason", reason, "dead_error", text, "error", err)...)
 			x.holdOn(func() { x.deadLetter(reason, cause) })

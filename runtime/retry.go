@@ -68,7 +68,7 @@ func (x *delivery) retry(verdict error) (again bool) {
 		x.hold(delay, func() { x.feed.enqueue(x.next()) })
 		x.decide(nil)
 	case caps.Delay != transport.None:
-		go x.republish(delay)
+		x.republish(delay)
 	default:
 		x.hold(delay, func() { x.republish(0) })
 		x.decide(nil)
