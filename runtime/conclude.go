@@ -13,6 +13,7 @@ import (
 
 // conclude carries out a verdict. It returns true when the caller shall handle the delivery again, now.
 func (x *delivery) conclude(verdict error, produced []*message.Message) (again bool) {
+	x.handled(verdict)
 	switch {
 	case x.lost():
 		x.requeue()
@@ -96,7 +97,7 @@ func (x *delivery) sendReply(produced []*message.Message, then func()) {
 	}
 	reply := produced[0]
 	reply.SetContext(context.Background())
-	rt.sendInternal(x.feed.b.route.link, p, reply, func(err error) {
+	x.resend(PurposeReply, p, reply, func(err error) {
 		if err != nil {
 			rt.counters.lostReplies.Add(1)
 			rt.log.Warn("a reply was not delivered", x.logArgs("error", err)...)
@@ -124,7 +125,7 @@ func (x *delivery) sendProduced(produced []*message.Message) {
 		out := msg.Copy()
 		delete(out.Metadata, produceTopic)
 		p.Topic, p.RoutingKey, p.Key, p.Mandatory = rt.physical(topic), out.Metadata[transport.MetaType], out.Metadata[transport.MetaKey], false
-		rt.sendInternal(x.feed.b.route.link, p, out, func(err error) { done <- err })
+		x.resend(PurposeProduce, p, out, func(err error) { done <- err })
 	}
 	var errs []error
 	for range produced {

@@ -41,6 +41,7 @@ type runtimeOptions struct {
 	sendError    SendErrorFunc
 	drain        time.Duration
 	concurrency  int
+	telemetry    Telemetry
 }
 
 type publisherOptions struct{ interceptors []Interceptor }
@@ -51,6 +52,7 @@ type subscribeOptions struct {
 	concurrency  int
 	batch        int
 	linger       time.Duration
+	trace        TraceMode
 	interceptors []Interceptor
 }
 

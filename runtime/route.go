@@ -16,6 +16,7 @@ type route struct {
 	topic    string // physical
 	settings settings
 	declared declaration
+	observer Observer
 	order    *keyOrder // only for rpcs that are ordered by key
 	err      error     // a wrong binding: the error of every call
 }
@@ -34,6 +35,9 @@ func (rt *Runtime) route(spec *Spec) *route {
 	r.link, r.err = rt.linkFor(spec, r.settings.transport)
 	if r.err == nil {
 		r.err = r.check(rt)
+	}
+	if r.err == nil {
+		r.observe(rt)
 	}
 	if r.err != nil {
 		rt.problems = append(rt.problems, opError("bind", spec, r.err))
