@@ -14,8 +14,8 @@ type Delivery[M proto.Message] struct {
 	// Msg is the message. It belongs to the receiver.
 	Msg M
 
-	x      *delivery
-	ctx    *handlerContext
+	x   *delivery
+	ctx *handlerContext
 }
 
 func newDelivery[M proto.Message](x *delivery) (*Delivery[M], error) {
