@@ -70,7 +70,7 @@ func (x *delivery) requeue() {
 
 func (x *delivery) logArgs(more ...any) []any {
 	b := x.feed.b
-	return append([]any{"rpc", b.route.spec.Name(), "group", b.sub.Group, "message_id", sanitize(x.id()), "attempt", x.attempt}, more...)
+	return append([]any{"rpc", b.route.name, "group", b.sub.Group, "message_id", sanitize(x.id()), "attempt", x.attempt}, more...)
 }
 
 func (x *delivery) id() string {
@@ -331,7 +331,7 @@ func (b *binding) decode(msg *message.Message) (*Incoming, error) {
 		}
 	}
 	info := readInfo(msg)
-	info.RPC, info.Topic, info.Group = spec.Name(), b.sub.Topic, b.sub.Group
+	info.RPC, info.Topic, info.Group = b.route.name, b.sub.Topic, b.sub.Group
 	info.MaxAttempts = b.route.settings.retry.maxAttempts
 	return &Incoming{Spec: spec, Message: input, Info: info, Metadata: md}, nil
 }

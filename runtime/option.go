@@ -282,11 +282,14 @@ type eachOption func(i int) []SendOption
 func (eachOption) applySend(*sendOptions) {}
 
 func collectSend(opts []SendOption) sendOptions {
-	var o sendOptions
-	for _, opt := range opts {
-		opt.applySend(&o)
+	if len(opts) == 0 {
+		return sendOptions{}
 	}
-	return o
+	o := new(sendOptions)
+	for _, opt := range opts {
+		opt.applySend(o)
+	}
+	return *o
 }
 
 // background is the context of work that outlives every caller.

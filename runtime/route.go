@@ -12,6 +12,7 @@ import (
 // route is one rpc bound to its transport and settings. Publishers, clients and subscriptions of one rpc share it.
 type route struct {
 	spec     *Spec
+	name     string // of the rpc
 	link     *link
 	topic    string // physical
 	settings settings
@@ -28,7 +29,7 @@ func (rt *Runtime) route(spec *Spec) *route {
 	if r := rt.routes[spec]; r != nil {
 		return r
 	}
-	r := &route{spec: spec, topic: rt.physical(spec.Topic), settings: rt.settingsOf(spec), declared: newDeclaration()}
+	r := &route{spec: spec, name: spec.Name(), topic: rt.physical(spec.Topic), settings: rt.settingsOf(spec), declared: newDeclaration()}
 	if spec.Policy.Ordering == OrderingByKey {
 		r.order = new(keyOrder)
 	}
