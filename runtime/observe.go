@@ -114,12 +114,12 @@ func (x *delivery) received() ReceivedDelivery {
 }
 
 // begin starts the observation of a handler's work, once for all attempts in this process.
-func (x *delivery) begin(ctx context.Context) *observation {
+func (x *delivery) begin(ctx context.Context, received bool) *observation {
 	process := x.feed.b.observer.Process
 	if process == nil {
 		return nil
 	}
-	op := process(ctx, &Receiving{Start: time.Now(), Deliveries: []ReceivedDelivery{x.received()}})
+	op := process(ctx, &Receiving{Start: time.Now(), Deliveries: []ReceivedDelivery{x.received()}, Received: received})
 	if op == nil {
 		return nil
 	}
@@ -131,7 +131,7 @@ func (x *delivery) begin(ctx context.Context) *observation {
 // beginPush is begin for a handler that the feed calls.
 func (x *delivery) beginPush() {
 	if x.feed.b.observer.Process != nil && x.observation.Load() == nil {
-		x.begin(x.feed.lifelines.of(x.feed.ctx, x.life))
+		x.begin(x.feed.lifelines.of(x.feed.ctx, x.life), false)
 	}
 }
 
@@ -280,8 +280,11 @@ func (s *callState) replied(msg *message.Message, d transport.Delivery) {
 	if s.op != nil {
 		ctx = s.op.Context(ctx)
 	}
-	op := s.observer.Receive(ctx, &Receiving{Start: time.Now(), Reply: true, Deliveries: []ReceivedDelivery{{Message: msg, Delivery: d}}})
+	op := s.observer.Receive(ctx, &Receiving{Start: time.Now(), Reply: true, Source: s.replyTo, Deliveries: []ReceivedDelivery{{Message: msg, Delivery: d}}})
 	if op != nil {
 		op.End(Result{})
 	}
 }
+
+// logContext is the context in which the runtime logs what concerns the delivery.
+func (x *delivery) logContext() context.Context { return x.observedContext(context.Background()) }
