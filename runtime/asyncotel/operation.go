@@ -15,13 +15,16 @@ import (
 type spanned struct {
 	p     *endpoint
 	o     *operation
-	span  trace.Span
+	span  trace.Span      // nil when spans would be made for nobody
 	ctx   context.Context //nolint:containedctx // metrics and log records find the span in it when the operation ends
 	start time.Time
 }
 
 // begin starts the span of an operation.
 func (p *endpoint) begin(ctx context.Context, o *operation, start time.Time, more ...trace.SpanStartOption) spanned {
+	if p.tracing.asleep() {
+		return spanned{p: p, o: o, ctx: ctx, start: start}
+	}
 	options := o.start
 	if len(more) > 0 {
 		options = append(options[:len(options):len(options)], more...)
@@ -32,17 +35,28 @@ func (p *endpoint) begin(ctx context.Context, o *operation, start time.Time, mor
 
 // Context returns parent with the span.
 func (s *spanned) Context(parent context.Context) context.Context {
-	if !s.span.SpanContext().IsValid() {
-		return parent
+	if s.span != nil {
+		return trace.ContextWithSpan(parent, s.span)
 	}
-	return trace.ContextWithSpan(parent, s.span)
+	if sc := s.spanContext(); sc.IsValid() {
+		return trace.ContextWithSpanContext(parent, sc)
+	}
+	return parent
 }
 
-func (s *spanned) spanContext() trace.SpanContext { return s.span.SpanContext() }
+// spanContext is that of the span, or what passes through where there is none.
+func (s *spanned) spanContext() trace.SpanContext {
+	if s.span == nil {
+		return trace.SpanContextFromContext(s.ctx)
+	}
+	return s.span.SpanContext()
+}
+
+func (s *spanned) recording() bool { return s.span != nil && s.span.IsRecording() }
 
 // set sets attributes of a span that somebody looks at.
 func (s *spanned) set(attributes ...attribute.KeyValue) {
-	if s.span.IsRecording() {
+	if s.recording() {
 		s.span.SetAttributes(attributes...)
 	}
 }
@@ -58,13 +72,15 @@ func (s *spanned) finish(err error, at time.Time) (m metering, took float64) {
 		kind = errorType(err, s.p.capabilities.System)
 		s.p.emit(s, err, kind)
 	}
-	if s.span.IsRecording() {
+	switch {
+	case s.span == nil:
+	case s.span.IsRecording():
 		if err != nil {
 			s.span.SetStatus(codes.Error, describe(err))
 			s.span.SetAttributes(keyErrorType.String(kind))
 		}
 		s.span.End(trace.WithTimestamp(at))
-	} else {
+	default:
 		s.span.End()
 	}
 	return s.o.of(kind), max(at.Sub(s.start).Seconds(), 0)

@@ -23,6 +23,9 @@ type processOperation struct {
 
 // startProcess begins the handling of a message, or of a batch.
 func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.Operation {
+	if p.idle(ctx) {
+		return p.pass(r.Deliveries[0])
+	}
 	if p.Batch && !r.Received {
 		return p.startProcessBatch(ctx, r)
 	}
@@ -52,7 +55,7 @@ func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.O
 	if known && first && !r.Received {
 		i.queue.Record(op.ctx, waited.Seconds(), p.process.success.record...)
 	}
-	if !op.span.IsRecording() {
+	if !op.recording() {
 		return op
 	}
 	op.span.SetAttributes(p.messageAttributes(d)...)
@@ -115,10 +118,10 @@ func (op *processOperation) Context(parent context.Context) context.Context {
 	if op.bags {
 		parent = baggage.ContextWithBaggage(parent, op.origin.baggage)
 	}
-	if !op.span.SpanContext().IsValid() {
+	if !op.spanContext().IsValid() {
 		return parent
 	}
-	return &insideContext{Context: trace.ContextWithSpan(parent, op.span), hops: op.origin.hops}
+	return &insideContext{Context: op.spanned.Context(parent), hops: op.origin.hops}
 }
 
 // End ends the handling: at the time at which the handler was done.
@@ -136,7 +139,7 @@ func (op *processOperation) End(r async.Result) {
 	terminal := r.Fate != async.FateRequeue && r.Fate != async.FateRetry
 	receive, knownReceive, _ := since(done, op.origin.sent)
 	total, knownTotal, skewed := since(done, op.origin.created)
-	if op.span.IsRecording() {
+	if op.recording() {
 		op.span.SetAttributes(keyProcessDuration.Float64(max(done.Sub(op.start).Seconds(), 0)))
 		if r.Fate != "" {
 			op.span.SetAttributes(keySettleOutcome.String(string(r.Fate)))

@@ -46,13 +46,16 @@ type origin struct {
 func (t *Telemetry) origin(msg *message.Message) origin {
 	md := map[string]string(msg.Metadata)
 	o := origin{created: instant(md[transport.MetaCreatedAt]), sent: instant(md[transport.MetaSentAt])}
-	if n, err := strconv.Atoi(md[transport.MetaHops]); err == nil && n > 0 {
-		o.hops = n
+	if text := md[transport.MetaHops]; text != "" {
+		if n, err := strconv.Atoi(text); err == nil && n > 0 {
+			o.hops = n
+		}
 	}
 	if !t.carriesContext(md) {
 		return o
 	}
-	ctx := t.propagator.Extract(context.Background(), carrier{&md})
+	read := md
+	ctx := t.propagator.Extract(context.Background(), carrier{&read})
 	o.creation, o.baggage = trace.SpanContextFromContext(ctx), baggage.FromContext(ctx)
 	return o
 }

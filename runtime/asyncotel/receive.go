@@ -20,6 +20,9 @@ type receiveOperation struct {
 
 // startReceive begins, after the wait and with the time at which it began, so that samplers know the links.
 func (p *endpoint) startReceive(ctx context.Context, r *async.Receiving) async.Operation {
+	if p.idle(ctx) {
+		return p.pass(r.Deliveries[0])
+	}
 	d, o := r.Deliveries[0], p.receive
 	if r.Reply {
 		o = p.receiveReply
@@ -37,7 +40,7 @@ func (p *endpoint) startReceive(ctx context.Context, r *async.Receiving) async.O
 		options = append(options, trace.WithAttributes(keyDestination.String(r.Source)))
 	}
 	op.spanned = p.begin(ctx, o, r.Start, options...)
-	if op.span.IsRecording() {
+	if op.recording() {
 		op.span.SetAttributes(p.messageAttributes(d)...)
 	}
 	i := p.instruments
@@ -71,13 +74,23 @@ func (op *receiveOperation) End(r async.Result) {
 type settleOperation struct{ spanned }
 
 func (p *endpoint) startSettle(s *async.Settling) async.Operation {
+	if p.idle(context.Background()) {
+		return nil
+	}
+	op := &settleOperation{}
 	o := p.ack
 	if s.Outcome != transport.Ack {
 		o = p.nack
 	}
+	now := time.Now()
+	if parent, ours := s.Parent.(spanner); p.tracing.asleep() || ours && !parent.spanContext().IsSampled() {
+		// The settlement of a message that is not sampled is nobody's story.
+		op.spanned = spanned{p: p, o: o, ctx: context.Background(), start: now}
+		return op
+	}
 	ctx, links := p.after(s.Parent, s.Message)
-	op := &settleOperation{spanned: p.begin(ctx, o, time.Now(), links...)}
-	if op.span.IsRecording() {
+	op.spanned = p.begin(ctx, o, now, links...)
+	if op.recording() {
 		op.span.SetAttributes(p.messageAttributes(async.ReceivedDelivery{Message: s.Message, Delivery: s.Delivery})...)
 	}
 	return op

@@ -33,9 +33,15 @@ type resendOperation struct {
 
 // startResend begins to send a retry, a dead letter, a reply, or what a middleware produced.
 func (p *endpoint) startResend(s *async.Resending) async.Operation {
+	md := (*map[string]string)(&s.Message.Metadata)
+	if p.idle(context.Background()) {
+		if s.Parent != nil && (*md)[transport.MetaTraceparent] == "" {
+			p.inject(s.Parent.Context(context.Background()), md)
+		}
+		return nil
+	}
 	op := &resendOperation{purpose: s.Purpose}
 	now := time.Now()
-	md := (*map[string]string)(&s.Message.Metadata)
 	switch s.Purpose {
 	case async.PurposeReply:
 		ctx := context.Background()
@@ -107,6 +113,9 @@ func (op *resendOperation) End(r async.Result) {
 type callOperation struct{ spanned }
 
 func (p *endpoint) startCall(ctx context.Context, c *async.Calling) async.Operation {
+	if p.idle(ctx) {
+		return nil
+	}
 	return &callOperation{spanned: p.begin(ctx, p.call, c.Start)}
 }
 

@@ -22,6 +22,12 @@ type sendOperation struct {
 // startSend begins to send a message of the user's: its span is the creation context, unless the message has one.
 func (p *endpoint) startSend(ctx context.Context, s *async.Sending) async.Operation {
 	out := s.Outgoing
+	if p.idle(ctx) {
+		if out.Metadata[transport.MetaTraceparent] == "" {
+			p.inject(ctx, &out.Metadata)
+		}
+		return nil
+	}
 	o := p.publish
 	switch {
 	case s.Batch:
@@ -42,7 +48,7 @@ func (p *endpoint) startSend(ctx context.Context, s *async.Sending) async.Operat
 		op.spanned = p.begin(ctx, o, s.Start)
 		p.inject(op.ctx, &out.Metadata)
 	}
-	if op.span.IsRecording() {
+	if op.recording() {
 		if !p.noID && op.id != "" {
 			op.span.SetAttributes(keyMessageID.String(op.id))
 		}
@@ -52,7 +58,9 @@ func (p *endpoint) startSend(ctx context.Context, s *async.Sending) async.Operat
 	}
 	if s.Batch {
 		op.created = true
-		op.span.End()
+		if op.span != nil {
+			op.span.End()
+		}
 	}
 	p.instruments.pending.Add(ctx, 1, p.publish.success.add...)
 	return op
@@ -63,7 +71,8 @@ func (t *Telemetry) ownContext(md map[string]string) trace.SpanContext {
 	if md[transport.MetaTraceparent] == "" {
 		return trace.SpanContext{}
 	}
-	return trace.SpanContextFromContext(t.propagator.Extract(context.Background(), carrier{&md}))
+	read := md
+	return trace.SpanContextFromContext(t.propagator.Extract(context.Background(), carrier{&read}))
 }
 
 // End ends the sending when the receipt resolves.
@@ -79,7 +88,7 @@ func (op *sendOperation) End(r async.Result) {
 		return
 	}
 	now := time.Now()
-	if op.span.IsRecording() {
+	if op.recording() {
 		took := now.Sub(op.start)
 		blocked := took
 		if !r.Returned.IsZero() {
@@ -94,6 +103,9 @@ func (op *sendOperation) End(r async.Result) {
 
 // startBatch begins the sending of a batch, whose messages have spans of their creation.
 func (p *endpoint) startBatch(ctx context.Context, s *async.SendingBatch) async.Operation {
+	if p.idle(ctx) {
+		return nil
+	}
 	links := make([]trace.Link, 0, len(s.Messages))
 	for _, message := range s.Messages {
 		op, ours := message.(*sendOperation)

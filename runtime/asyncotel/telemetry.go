@@ -14,6 +14,7 @@ import (
 type Telemetry struct {
 	settings
 
+	tracing     tracing
 	fields      []string // that a context is written to
 	tracer      trace.Tracer
 	logger      log.Logger
@@ -27,6 +28,7 @@ var _ async.Telemetry = (*Telemetry)(nil)
 // is told to OpenTelemetry's error handler.
 func New(opts ...Option) *Telemetry {
 	t := &Telemetry{settings: newSettings(opts)}
+	t.tracing = newTracing(t.tracers)
 	t.fields = t.propagator.Fields()
 	t.tracer = t.tracers.Tracer(ScopeName, trace.WithInstrumentationVersion(async.Version), trace.WithSchemaURL(SchemaURL))
 	t.logger = t.loggers.Logger(ScopeName, log.WithInstrumentationVersion(async.Version), log.WithSchemaURL(SchemaURL))
