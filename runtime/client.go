@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill/message"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/asyncpb/async/runtime/transport"
@@ -46,6 +45,7 @@ func (c *Client[Req, Res]) CallAsync(ctx context.Context, req Req, opts ...SendO
 		s.resolve(nil, nil, c.route.err)
 		return call
 	}
+	ctx = s.observe(ctx, &c.route.observer)
 	s.deadline = time.Now().Add(c.route.settings.timeout)
 	if d, ok := ctx.Deadline(); ok && d.Before(s.deadline) {
 		s.deadline = d
@@ -129,6 +129,9 @@ type callState struct {
 	ended bool
 	after []func()
 
+	observer *Observer // of the route
+	op       Operation // the call; nil when it is not observed
+
 	done  chan struct{} // closed after the fields below were set
 	reply proto.Message
 	info  *Info
@@ -158,15 +161,18 @@ func (s *callState) resolve(reply proto.Message, info *Info, err error) {
 	s.reply, s.info, s.err = reply, info, err
 	after := s.after
 	s.after = nil
-	close(s.done)
 	s.mu.Unlock()
+	s.observed(err)
+	close(s.done)
 	for _, f := range after {
 		f()
 	}
 }
 
 // receive resolves the call with a reply from the wire.
-func (s *callState) receive(msg *message.Message) {
+func (s *callState) receive(d transport.Delivery) {
+	msg := d.Message()
+	s.replied(msg, d)
 	info := readInfo(msg)
 	info.RPC = s.spec.Name()
 	info.Headers = readHeaders(msg.Metadata, transport.PrefixHeader)

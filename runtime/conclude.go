@@ -13,6 +13,7 @@ import (
 
 // conclude carries out a verdict. It returns true when the caller shall handle the delivery again, now.
 func (x *delivery) conclude(verdict error, produced []*message.Message) (again bool) {
+	x.handled(verdict)
 	switch {
 	case x.lost():
 		x.requeue()
@@ -71,15 +72,13 @@ func (x *delivery) concludeRequest(verdict error, produced []*message.Message) {
 	if verdict != nil && !isUnfit {
 		produced, _ = x.answer(nil, verdict)
 	}
-	go func() {
-		x.sendReply(produced, func() {
-			if isUnfit {
-				x.deadLetter(unfit.reason, unfit.err)
-				return
-			}
-			x.settle(transport.Ack)
-		})
-	}()
+	x.sendReply(produced, func() {
+		if isUnfit {
+			x.deadLetter(unfit.reason, unfit.err)
+			return
+		}
+		x.settle(transport.Ack)
+	})
 }
 
 // sendReply sends the first of produced to the caller and calls then in every case.
@@ -98,7 +97,7 @@ func (x *delivery) sendReply(produced []*message.Message, then func()) {
 	}
 	reply := produced[0]
 	reply.SetContext(context.Background())
-	rt.sendInternal(x.feed.b.route.link, p, reply, func(err error) {
+	x.resend(PurposeReply, p, reply, func(err error) {
 		if err != nil {
 			rt.counters.lostReplies.Add(1)
 			rt.log.Warn("a reply was not delivered", x.logArgs("error", err)...)
@@ -126,7 +125,7 @@ func (x *delivery) sendProduced(produced []*message.Message) {
 		out := msg.Copy()
 		delete(out.Metadata, produceTopic)
 		p.Topic, p.RoutingKey, p.Key, p.Mandatory = rt.physical(topic), out.Metadata[transport.MetaType], out.Metadata[transport.MetaKey], false
-		rt.sendInternal(x.feed.b.route.link, p, out, func(err error) { done <- err })
+		x.resend(PurposeProduce, p, out, func(err error) { done <- err })
 	}
 	var errs []error
 	for range produced {
@@ -155,7 +154,8 @@ func (x *delivery) publication() transport.Publication {
 	}
 }
 
-// sendInternal sends a message of the runtime's own. done is called exactly once, also when the runtime is closed.
+// sendInternal sends a message of the runtime's own. done is called exactly once, also when the runtime is closed. It does not
+// wait: where the transport's window is full, a goroutine does.
 func (rt *Runtime) sendInternal(l *link, p transport.Publication, msg *message.Message, done func(error)) {
 	if !rt.beginSend() {
 		done(ErrClosed)
@@ -165,7 +165,18 @@ func (rt *Runtime) sendInternal(l *link, p transport.Publication, msg *message.M
 		done(err)
 		rt.endSend()
 	}
-	if err := l.sender.Send(context.Background(), p, msg, finish); err != nil {
+	send := func() error { return l.sender.Send(context.Background(), p, msg, finish) }
+	p.NoWait = true
+	err := send()
+	switch {
+	case errors.Is(err, ErrBacklog):
+		p.NoWait = false
+		go func() {
+			if err := send(); err != nil {
+				finish(err)
+			}
+		}()
+	case err != nil:
 		finish(err)
 	}
 }

@@ -26,6 +26,8 @@ type delivery struct {
 	settled atomic.Bool // pull and batch: a verdict was given
 	decided func(error) // pull: hears what became of the verdict; may be nil
 
+	observation atomic.Pointer[observation] // nil when nobody observes
+
 	firstFailure time.Time // in this process
 	heldSince    time.Time // when the broker first did not take what becomes of the message
 }
@@ -35,7 +37,11 @@ func (x *delivery) lost() bool { return x.life.Err() != nil }
 
 // settle tells the broker. It is called once for each delivery that the driver handed out.
 func (x *delivery) settle(o transport.Outcome) {
+	op := x.observeSettle(o)
 	x.d.Settle(o, func(err error) {
+		if op != nil {
+			op.End(Result{Err: err})
+		}
 		if err != nil && !errors.Is(err, ErrDeliveryLost) {
 			x.feed.b.rt.log.Warn("a settlement failed: the message will come again", x.logArgs("outcome", o.String(), "error", err)...)
 		}
@@ -54,6 +60,7 @@ func (x *delivery) decide(err error) {
 // once and in order: put back one by one, and handed out again meanwhile, some would overtake others.
 func (x *delivery) requeue() {
 	if x.feed.b.sub.Ordered && x.feed.isDraining() {
+		x.became(FateRequeue)
 		x.decide(nil)
 		x.feed.open.Done()
 		return
@@ -63,7 +70,7 @@ func (x *delivery) requeue() {
 
 func (x *delivery) logArgs(more ...any) []any {
 	b := x.feed.b
-	return append([]any{"rpc", b.route.spec.Name(), "group", b.sub.Group, "message_id", sanitize(x.id()), "attempt", x.attempt}, more...)
+	return append([]any{"rpc", b.route.name, "group", b.sub.Group, "message_id", sanitize(x.id()), "attempt", x.attempt}, more...)
 }
 
 func (x *delivery) id() string {
@@ -87,6 +94,7 @@ func (x *delivery) process() {
 		case x.expired():
 			return
 		}
+		x.beginPush()
 		produced, verdict := x.attemptOnce()
 		if again := x.conclude(verdict, produced); !again {
 			return
@@ -134,6 +142,7 @@ func (x *delivery) attemptOnce() (produced []*message.Message, verdict error) {
 		case r != nil:
 			produced, verdict = nil, x.panicked(r)
 			if x.feed.b.route.spec.Kind == KindRequest {
+				x.answered(verdict)
 				produced, verdict = x.answer(nil, NewError(CodeInternal, "the handler panicked"))
 			}
 		case !finished:
@@ -183,6 +192,7 @@ func (x *delivery) concludeGoexit() {
 		var produced []*message.Message
 		verdict := errGoexit
 		if x.feed.b.route.spec.Kind == KindRequest {
+			x.answered(errGoexit)
 			produced, verdict = x.answer(nil, NewError(CodeInternal, "the handler ended its goroutine"))
 		}
 		if x.conclude(verdict, produced) {
@@ -194,7 +204,7 @@ func (x *delivery) concludeGoexit() {
 // context is the handler's: it has the values of Run's context, the Info, and ends when the delivery is lost, when a drain
 // can wait no longer, or, for a request, at its deadline. Whoever asked for it calls release when the call is over.
 func (x *delivery) context() (ctx *handlerContext, release context.CancelFunc) {
-	ctx = &handlerContext{Context: x.feed.lifelines.of(x.feed.ctx, x.life), delivery: x}
+	ctx = &handlerContext{Context: x.observedContext(x.feed.lifelines.of(x.feed.ctx, x.life)), delivery: x}
 	release = func() {}
 	if x.feed.b.route.spec.Kind == KindRequest {
 		ctx.reply = new(replyHeaders)
@@ -231,6 +241,9 @@ func (b *binding) handleWire(msg *message.Message) ([]*message.Message, error) {
 	reply, err := b.handle(ctx, in)
 	if !request {
 		return nil, err
+	}
+	if call != nil {
+		call.delivery.answered(err)
 	}
 	out, err := b.reply(ctx, msg, reply, err)
 	if err != nil {
@@ -320,7 +333,7 @@ func (b *binding) decode(msg *message.Message) (*Incoming, error) {
 		}
 	}
 	info := readInfo(msg)
-	info.RPC, info.Topic, info.Group = spec.Name(), b.sub.Topic, b.sub.Group
+	info.RPC, info.Topic, info.Group = b.route.name, b.sub.Topic, b.sub.Group
 	info.MaxAttempts = b.route.settings.retry.maxAttempts
 	return &Incoming{Spec: spec, Message: input, Info: info, Metadata: md}, nil
 }

@@ -60,13 +60,13 @@ func (p *Publisher[M]) SendAsync(ctx context.Context, msg M, opts ...SendOption)
 func (rt *Runtime) sender(r *route, o publisherOptions) SendFunc {
 	interceptors := append(slices.Clip(rt.interceptors), o.interceptors...)
 	wire := func(ctx context.Context, out *Outgoing) *Receipt { return rt.dispatch(ctx, r, out) }
-	chain := chainSend(interceptors, wire)
+	chain := chainSend(interceptors, r.observed(wire))
 	return func(ctx context.Context, out *Outgoing) *Receipt {
 		if r.err != nil {
 			return failedReceipt("", r.err)
 		}
 		if err := rt.address(r, out); err != nil {
-			return failedReceipt(out.ID, err)
+			return r.refused(ctx, out, err)
 		}
 		return chain(ctx, out)
 	}

@@ -68,7 +68,7 @@ func (x *delivery) retry(verdict error) (again bool) {
 		x.hold(delay, func() { x.feed.enqueue(x.next()) })
 		x.decide(nil)
 	case caps.Delay != transport.None:
-		go x.republish(delay)
+		x.republish(delay)
 	default:
 		x.hold(delay, func() { x.republish(0) })
 		x.decide(nil)
@@ -78,6 +78,7 @@ func (x *delivery) retry(verdict error) (again bool) {
 
 // next is the same delivery for another attempt in this process.
 func (x *delivery) next() *delivery {
+	x.became(FateRetry)
 	return &delivery{feed: x.feed, d: x.d, msg: x.msg, life: x.life, attempt: x.attempt + 1, firstFailure: x.firstFailure}
 }
 
@@ -89,7 +90,8 @@ func (x *delivery) republish(delay time.Duration) {
 	msg.Metadata[transport.MetaAttempt] = strconv.Itoa(x.attempt + 1)
 	p := x.publication()
 	p.Group, p.Delay = b.sub.Group, delay
-	b.rt.sendInternal(b.route.link, p, msg, func(err error) {
+	x.became(FateRetry)
+	x.resend(PurposeRetry, p, msg, func(err error) {
 		if err != nil {
 			b.rt.log.Error("a retry could not be stored: it is stored again later", x.logArgs("error", err)...)
 			x.holdOn(func() { x.republish(delay) })

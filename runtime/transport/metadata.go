@@ -20,6 +20,11 @@ const (
 	MetaTracestate  = "tracestate"
 	MetaBaggage     = "baggage"
 
+	// MetaHops counts the handlers that a message's trace has come through before it was sent, decimal.
+	MetaHops = "async-hops"
+	// MetaFailedTraceparent is, on a dead letter, the trace context of the handler that failed.
+	MetaFailedTraceparent = "async-failed-traceparent"
+
 	// Times are Unix nanoseconds, decimal. Attempt counts handler calls, from 1; without it this is the first.
 	MetaCreatedAt = "async-created-at"
 	MetaSentAt    = "async-sent-at"
