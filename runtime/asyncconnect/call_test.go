@@ -26,7 +26,7 @@ type outcome struct {
 	Code              connect.Code // 0 is success
 	Text              string
 	Details           []string
-	Payload           []byte
+	Payload           string
 	Headers, Trailers map[string][]string // those that begin with X-
 	Remote            bool
 }
@@ -176,13 +176,13 @@ func calls() []call {
 	tooLarge := noise(3 * mebibyte)
 	several := map[string][]string{"X-One": {"1"}, "X-Many": {"a", "b", "c"}}
 	rows := []call{
-		{name: "an answer", payload: []byte("hello"), handle: echo, want: outcome{Payload: []byte("hello")}},
+		{name: "an answer", payload: []byte("hello"), handle: echo, want: outcome{Payload: "hello"}},
 		{name: "an empty payload", handle: echo, want: outcome{}},
 		{name: "a reply that is a nil message is empty", handle: failing(nil), want: outcome{}},
-		{name: "a payload of 1 MiB that cannot be compressed", payload: large, handle: echo, want: outcome{Payload: large}},
-		{name: "a payload of 1 MiB that can be compressed", payload: dull, handle: echo, want: outcome{Payload: dull}},
+		{name: "a payload of 1 MiB that cannot be compressed", payload: large, handle: echo, want: outcome{Payload: string(large)}},
+		{name: "a payload of 1 MiB that can be compressed", payload: dull, handle: echo, want: outcome{Payload: string(dull)}},
 		{
-			name: "a payload beyond the limit", payload: tooLarge, handle: echo, want: outcome{Payload: tooLarge}, codeOnly: true,
+			name: "a payload beyond the limit", payload: tooLarge, handle: echo, want: outcome{Payload: string(tooLarge)}, codeOnly: true,
 			broker: &difference{because: "a message has at most max_message_bytes", want: outcome{Code: connect.CodeResourceExhausted}},
 			http:   &difference{because: "Mount reads at most max_message_bytes", want: outcome{Code: connect.CodeResourceExhausted, Remote: true}},
 		},
@@ -247,10 +247,10 @@ func calls() []call {
 			http:   &difference{because: "net/http cuts the connection", want: outcome{Code: connect.CodeUnavailable}, codeOnly: true},
 		},
 
-		{name: "a deadline reaches the handler", context: within(30 * time.Second), handle: saysDeadline, want: outcome{Payload: []byte("near")}},
+		{name: "a deadline reaches the handler", context: within(30 * time.Second), handle: saysDeadline, want: outcome{Payload: "near"}},
 		{
-			name: "a call without a deadline", handle: saysDeadline, want: outcome{Payload: []byte("none")},
-			broker: &difference{because: "a request that nobody answers must end: it has the rpc's timeout", want: outcome{Payload: []byte("near")}},
+			name: "a call without a deadline", handle: saysDeadline, want: outcome{Payload: "none"},
+			broker: &difference{because: "a request that nobody answers must end: it has the rpc's timeout", want: outcome{Payload: "near"}},
 		},
 		{name: "a deadline that passes while the handler works", context: within(100 * time.Millisecond), handle: untilEnd, codeOnly: true, want: outcome{Code: connect.CodeDeadlineExceeded}},
 		{name: "a deadline that has passed already", context: within(-time.Second), handle: untilEnd, codeOnly: true, want: outcome{Code: connect.CodeDeadlineExceeded}},
@@ -332,7 +332,7 @@ func (c *call) do(t *testing.T, client *connect.Client) outcome {
 		do = callsv1connect.NewPlainClient(client).Ask
 	}
 	res, err := do(ctx, &callsv1.EchoRequest{Row: c.name, Payload: c.payload})
-	got := outcome{Payload: res.GetPayload(), Headers: own(info.ResponseHeader()), Trailers: own(info.ResponseTrailer())}
+	got := outcome{Payload: string(res.GetPayload()), Headers: own(info.ResponseHeader()), Trailers: own(info.ResponseTrailer())}
 	if err == nil {
 		return got
 	}
