@@ -30,8 +30,9 @@ func main() {
 	flag.Parse()
 	// The first signal ends both servers, which let their handlers finish.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, *address, *config, os.Stdout, func(string) {}); err != nil {
+	err := run(ctx, *address, *config, os.Stdout, func(string) {})
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "connect:", err)
 		os.Exit(1)
 	}

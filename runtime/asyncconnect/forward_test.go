@@ -128,12 +128,14 @@ func TestForwardTellsWhatIsWrong(t *testing.T) {
 			[]string{callsv1connect.PlainName, "no event or command"},
 		},
 		{
-			"a service twice", "version: 1\n", []asyncconnect.ForwardOption{asyncconnect.AllowAnonymous(), callsService, callsService},
+			"a service twice", "version: 1\n",
+			[]asyncconnect.ForwardOption{asyncconnect.AllowAnonymous(), callsService, callsService},
 			[]string{"/acme.calls.v1.Calls/Note has a handler"},
 		},
 		{
 			"an rpc that is on HTTP", "version: 1\nbindings: {acme.calls.v1.Calls/Note: {transport: http}}\n",
-			[]asyncconnect.ForwardOption{asyncconnect.AllowAnonymous(), callsService}, []string{"/acme.calls.v1.Calls/Note", "transport: http"},
+			[]asyncconnect.ForwardOption{asyncconnect.AllowAnonymous(), callsService},
+			[]string{"/acme.calls.v1.Calls/Note", "transport: http"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -35,7 +35,8 @@ func TestBarEveryCallEndsWhenTheBrokerRestarts(t *testing.T) {
 		deadline = 30 * time.Second
 		slack    = 2 * time.Second
 	)
-	requests, p, interrupt := 2000, newPlace(t, rabbitMQ), func() {}
+	requests, p := 2000, newPlace(t, rabbitMQ)
+	var interrupt func()
 	if fullBars {
 		node := startNode(t)
 		requests, p.url, interrupt = 10_000, node.url(), node.restart

@@ -41,7 +41,8 @@ func TestTheConfigurationChoosesTheWire(t *testing.T) {
 		{"rpcs without an annotation too", "version: 1\n", onBroker, onBroker, []asyncconnect.TransportOption{asyncconnect.WithImplicit()}},
 		{
 			"rpcs without an annotation too, and one of them is given to HTTP", "version: 1\nbindings: {acme.calls.v1.Plain/Ask: {transport: http}}\n",
-			onBroker, onHTTP, []asyncconnect.TransportOption{asyncconnect.WithImplicit()},
+			onBroker, onHTTP,
+			[]asyncconnect.TransportOption{asyncconnect.WithImplicit()},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
