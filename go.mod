@@ -3,6 +3,7 @@ module github.com/asyncpb/async
 go 1.26.0
 
 require (
+	connectrpc.com/connect/v2 v2.0.2
 	github.com/ThreeDotsLabs/watermill v1.5.2
 	github.com/bufbuild/protocompile v0.14.1
 	github.com/google/go-cmp v0.7.0
