@@ -151,11 +151,14 @@ func (x *delivery) attemptOnce() (produced []*message.Message, verdict error) {
 			x.concludeGoexit()
 		}
 	}()
-	msg := x.msg
-	if len(x.feed.b.rt.middleware) > 0 {
-		// A middleware may ack: each attempt has a message of its own.
-		msg = x.msg.Copy()
+	if len(x.feed.b.rt.middleware) == 0 {
+		x.msg.SetContext(ctx)
+		produced, verdict = x.feed.b.wire(x.msg)
+		finished = true
+		return produced, verdict
 	}
+	// A middleware may write to the message, and ack it: each attempt has one of its own.
+	msg := x.msg.Copy()
 	msg.SetContext(ctx)
 	produced, verdict = x.feed.b.wire(msg)
 	finished = true

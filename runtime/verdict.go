@@ -9,6 +9,17 @@ import (
 // max_attempts, then dead letter. Reject, RetryAfter and Drop say something else. Verdicts may be wrapped; the outermost
 // counts. For a request any error is the reply, and the verdicts below are errors like any other.
 
+// verdict is an error that says something else than "try again".
+type verdict interface {
+	error
+	isVerdict()
+}
+
+func (*rejectError) isVerdict()     {}
+func (*retryAfterError) isVerdict() {}
+func (*dropError) isVerdict()       {}
+func (*unfitError) isVerdict()      {}
+
 type rejectError struct{ err error }
 
 func (e *rejectError) Error() string { return "rejected: " + e.err.Error() }
