@@ -42,9 +42,10 @@ type flags struct {
 	settings                 rounds.Settings
 }
 
-func parse(args []string) (flags, error) {
+func parse(args []string, out io.Writer) (flags, error) {
 	var f flags
 	set := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
+	set.SetOutput(out)
 	set.StringVar(&f.url, "url", "amqp://guest:guest@127.0.0.1:5672/", "URL of RabbitMQ; ASYNC_TEST_AMQP_URL is used when it is set")
 	set.StringVar(&f.out, "out", "", "folder for benchmarks.json, .md and .svg; none writes nothing")
 	set.StringVar(&f.only, "only", "", "regular expression: only rows whose id and name match, as in 'T1 ' or 'quorum'")
@@ -72,7 +73,10 @@ func parse(args []string) (flags, error) {
 }
 
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
-	f, err := parse(args)
+	f, err := parse(args, out)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -119,7 +119,7 @@ func (b *Broker) rest(deliveries <-chan amqp.Delivery, parse func([]byte) (int, 
 func (b *Broker) Left(ctx context.Context, queue string) (left int, err error) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	end := time.Now().Add(5 * time.Second)
+	end := time.Now().Add(500 * time.Millisecond)
 	for {
 		err = b.with(func(ch *amqp.Channel) error {
 			q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)

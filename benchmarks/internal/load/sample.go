@@ -1,8 +1,9 @@
 package load
 
 import (
-	benchv1 "github.com/asyncpb/async/benchmarks/gen/bench/v1"
 	"google.golang.org/protobuf/proto"
+
+	benchv1 "github.com/asyncpb/async/benchmarks/gen/bench/v1"
 )
 
 // sampleFrame is what a Sample takes beside its body: two numbers of eight bytes with their tags.

@@ -55,6 +55,8 @@ type Side struct {
 	Expected  int `json:"expected"`
 	Delivered int `json:"delivered"`
 	Distinct  int `json:"distinct"`
+	// Left is how many were still in the queue afterwards, because their acknowledgement was lost when the channel closed.
+	Left int `json:"left_unacknowledged"`
 
 	PerSecond   float64 `json:"messages_per_second"`
 	Nanoseconds float64 `json:"ns_per_message"`

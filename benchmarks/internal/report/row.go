@@ -80,6 +80,7 @@ func newSide(s rounds.Side, results []trial.Result) *Side {
 		out.Expected += r.Expected
 		out.Delivered += r.Delivered
 		out.Distinct += r.Distinct
+		out.Left += r.Left
 	}
 	median := func(value func(trial.Result) float64) float64 {
 		values := make([]float64, len(results))

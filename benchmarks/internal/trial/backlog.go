@@ -41,10 +41,16 @@ func backlog(ctx context.Context, b *broker.Broker, p peer.Peer, l load.Load, n 
 	if !ok {
 		return r, fmt.Errorf("%T cannot be paused", opened)
 	}
-	q, isQueued := opened.(peer.Queued)
-	if isQueued && b != nil {
-		defer func() { err = errors.Join(err, b.Remove(q.Topology())) }()
+	r, err = cycles(ctx, s, l, n)
+	err = errors.Join(err, s.Close(ctx))
+	if q, isQueued := opened.(peer.Queued); isQueued && b != nil {
+		err = errors.Join(err, b.Remove(q.Topology()))
 	}
+	return r, err
+}
+
+// cycles lets the backlog wait and be handled again and again until n messages are through.
+func cycles(ctx context.Context, s peer.Pausable, l load.Load, n int) (r Result, err error) {
 	var current atomic.Pointer[load.Tally]
 	handle := func(number int, intended int64) { current.Load().Mark(number, intended) }
 	current.Store(load.NewTally(0))
@@ -78,11 +84,7 @@ func backlog(ctx context.Context, b *broker.Broker, p peer.Peer, l load.Load, n 
 		expected, delivered, distinct := t.Counts()
 		r.Expected, r.Delivered, r.Distinct = r.Expected+expected, r.Delivered+delivered, r.Distinct+distinct
 	}
-	err = errors.Join(end(), s.Close(ctx))
-	if err == nil && isQueued && b != nil {
-		r.Left, err = b.Left(ctx, q.Topology().Queues[0])
-	}
-	return r, err
+	return r, end()
 }
 
 // watchHeap looks at what is alive after a collection, again and again, until the returned function is called, which

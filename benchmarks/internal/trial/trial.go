@@ -152,7 +152,7 @@ func through(ctx context.Context, s peer.Session, l load.Load, n int) (r Result,
 	return r, err
 }
 
-// queued runs f on a session and takes away what the session declared.
+// queued runs f on a session, closes the session if f did not, and takes away what it declared.
 func queued(ctx context.Context, b *broker.Broker, p peer.Peer, l load.Load, f func(context.Context, peer.Queued) (Result, error)) (r Result, err error) {
 	opened, err := p.Open(ctx, l)
 	if err != nil {
@@ -162,8 +162,23 @@ func queued(ctx context.Context, b *broker.Broker, p peer.Peer, l load.Load, f f
 	if !ok {
 		return r, fmt.Errorf("%T has no queue", opened)
 	}
-	defer func() { err = errors.Join(err, b.Remove(s.Topology())) }()
-	return f(ctx, s)
+	once := &closeOnce{Queued: s}
+	defer func() { err = errors.Join(err, once.Close(ctx), b.Remove(s.Topology())) }()
+	return f(ctx, once)
+}
+
+// closeOnce is a session that may be closed again.
+type closeOnce struct {
+	peer.Queued
+	closed bool
+}
+
+func (c *closeOnce) Close(ctx context.Context) error {
+	if c.closed {
+		return nil
+	}
+	c.closed = true
+	return c.Queued.Close(ctx)
 }
 
 func await(ctx context.Context, done <-chan struct{}, t *load.Tally) error {

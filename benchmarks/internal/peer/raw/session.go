@@ -91,8 +91,8 @@ func (s *session) Send(ctx context.Context, src *load.Source) error {
 			return err
 		}
 	}
-	for _, c := range open {
-		if err := confirmed(ctx, c); err != nil {
+	for i := range open {
+		if err := confirmed(ctx, open[i]); err != nil {
 			return err
 		}
 	}

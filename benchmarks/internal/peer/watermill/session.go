@@ -109,8 +109,8 @@ func (s *session) Fill(ctx context.Context, src *load.Source) error {
 			return err
 		}
 	}
-	for _, c := range open {
-		if err := confirmed(ctx, c); err != nil {
+	for i := range open {
+		if err := confirmed(ctx, open[i]); err != nil {
 			return err
 		}
 	}
