@@ -31,6 +31,10 @@ var rooms = []Room{
 	{Name: "the code of the annotations", Paths: []string{"gen/..."}},
 	{Name: "a test kit of ours", Paths: []string{"internal/*test/..."}, May: []string{"internal/...", "proto/...", "gen/..."}},
 	{Name: "a stranger to this project's code", Paths: []string{"test/acceptance/internal/..."}, May: []string{"internal/gen/..."}},
+	{
+		Name: "the fault harness", Paths: []string{"test/faults/..."},
+		May: []string{"test/faults/...", "internal/gen/...", "runtime", "runtime/transport/..."},
+	},
 	{Name: "a leaf", Paths: []string{"templates", "proto/...", "internal/version"}},
 }
 
