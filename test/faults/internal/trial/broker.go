@@ -1,0 +1,173 @@
+package trial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/asyncpb/async/runtime/transport"
+	"github.com/asyncpb/async/test/faults/internal/journal"
+	"github.com/asyncpb/async/test/faults/internal/load"
+)
+
+// broker are the faults of the broker.
+func broker() []Fault {
+	return []Fault{
+		{
+			Number: "F5", Title: "the broker is stopped or killed and started again",
+			Load:   Load{Stream: load.Commands, Rate: 1000, Writers: 16},
+			inject: restarts,
+		},
+		{
+			Number: "F6", Title: "the broker is away, at the start and later",
+			Load:   Load{Stream: load.Commands, Rate: 500, Writers: 16},
+			inject: away,
+		},
+		{
+			Number: "F9", Title: "the broker is out of memory, then out of disk",
+			Load:   Load{Stream: load.Commands, Rate: 1000, Writers: 16},
+			inject: alarms,
+		},
+		{
+			Number: "F10", Title: "the queue is deleted, then the exchange", Lossy: true,
+			Load:   Load{Stream: load.Commands, Rate: 200, Writers: 16},
+			inject: deletions,
+		},
+	}
+}
+
+func restarts(ctx context.Context, s *session) (int, error) {
+	kills := s.often(2, 10)
+	for i := range kills {
+		end := s.node.Kill
+		if i%2 == 1 {
+			end = s.node.Stop
+		}
+		if err := end(); err != nil {
+			return i, err
+		}
+		if err := s.node.Start(ctx); err != nil {
+			return i, err
+		}
+		s.heal()
+		if err := s.flow(ctx, s.healed, 5*time.Second); err != nil {
+			return i, err
+		}
+		if err := pass(ctx, time.Second); err != nil {
+			return i, err
+		}
+	}
+	return kills, nil
+}
+
+// away takes the broker from programs that run, and then from those that start.
+func away(ctx context.Context, s *session) (int, error) {
+	before := s.producer.memory() + s.consumer.memory()
+	if err := s.node.Kill(); err != nil {
+		return 0, err
+	}
+	if err := pass(ctx, s.length(30*time.Second, 10*time.Minute)); err != nil {
+		return 0, err
+	}
+	grown := float64(s.producer.memory()+s.consumer.memory()-before) / (1 << 20)
+	s.note("memory growth MiB", grown)
+	if grown > 2*16 {
+		s.fail("producer and consumer grew by %.0f MiB while the broker was away, and 16 each are allowed", grown)
+	}
+	if err := s.beginWithout(); err != nil {
+		return 0, err
+	}
+	if err := s.node.Start(ctx); err != nil {
+		return 0, err
+	}
+	s.heal()
+	// A pause between attempts to connect is at most 10 s.
+	return 2, s.flow(ctx, s.healed, 10*time.Second+heartbeat)
+}
+
+// beginWithout starts a consumer while there is no broker. It has to say so; the one that runs is left alone.
+func (s *session) beginWithout() error {
+	running := s.consumer
+	defer func() { s.consumer = running }()
+	if err := s.startConsumer(); err != nil {
+		return err
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-s.consumer.exited:
+	case <-timer.C:
+		s.fail("a consumer that was started without a broker said nothing within %s", patience)
+		return s.consumer.kill()
+	}
+	if s.consumer.err == nil || s.consumer.words() == "" {
+		s.fail("a consumer that was started without a broker ended without an error")
+	}
+	return nil
+}
+
+func alarms(ctx context.Context, s *session) (int, error) {
+	kinds := []struct{ set, heal []string }{
+		{[]string{"set_vm_memory_high_watermark", "0.00001"}, []string{"set_vm_memory_high_watermark", "absolute", "1GB"}},
+		{[]string{"set_disk_free_limit", "900TB"}, []string{"set_disk_free_limit", "50MB"}},
+	}
+	for i, k := range kinds {
+		began := time.Now()
+		if _, err := s.node.Control(ctx, k.set...); err != nil {
+			return i, err
+		}
+		_, err := s.since(ctx, began, journal.Blocked, s.sent)
+		err = errors.Join(err, pass(ctx, s.length(3*time.Second, time.Minute)))
+		_, healErr := s.node.Control(ctx, k.heal...)
+		if err := errors.Join(err, healErr); err != nil {
+			return i, err
+		}
+		s.heal()
+		if err := s.flow(ctx, s.healed, 0); err != nil {
+			return i, err
+		}
+	}
+	return len(kinds), nil
+}
+
+// physical is the name of the topic at the broker.
+func (s *session) physical() string { return s.namespace + "." + s.fault.Load.Stream.Topic() }
+
+func (s *session) group() string { return s.fault.Load.Stream.Group("faults") }
+
+// administer does something at the broker over a connection of its own, past the proxies.
+func (s *session) administer(do func(*amqp.Channel) error) error {
+	conn, err := amqp.Dial(fmt.Sprintf("amqp://guest:guest@%s/", s.node.Address()))
+	if err != nil {
+		return err
+	}
+	ch, err := conn.Channel()
+	if err == nil {
+		err = do(ch)
+	}
+	return errors.Join(err, conn.Close())
+}
+
+func deletions(ctx context.Context, s *session) (int, error) {
+	queue := transport.QueueName(s.physical(), s.group())
+	kinds := []func(*amqp.Channel) error{
+		func(ch *amqp.Channel) error {
+			_, err := ch.QueueDelete(queue, false, false, false)
+			return err
+		},
+		func(ch *amqp.Channel) error { return ch.ExchangeDelete(s.physical(), false, false) },
+	}
+	for i, do := range kinds {
+		if err := s.administer(do); err != nil {
+			return i, err
+		}
+		s.heal()
+		if err := s.flow(ctx, s.healed, 5*time.Second); err != nil {
+			return i, err
+		}
+	}
+	return len(kinds), nil
+}

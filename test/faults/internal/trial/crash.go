@@ -1,0 +1,110 @@
+package trial
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/asyncpb/async/test/faults/internal/journal"
+	"github.com/asyncpb/async/test/faults/internal/load"
+)
+
+// crash are the faults of the processes themselves.
+func crash() []Fault {
+	return []Fault{
+		{
+			Number: "F7", Title: "the producer is killed",
+			Load: Load{Stream: load.Ordered, Rate: 2000, Writers: 64},
+			inject: func(ctx context.Context, s *session) (int, error) {
+				return s.kills(ctx, func() error { return s.producer.kill() }, s.startProducer)
+			},
+		},
+		{
+			Number: "F8", Title: "the consumer is killed in the middle of its work",
+			Load: Load{Stream: load.Ordered, Rate: 1000, Writers: 32, Handling: 5 * time.Millisecond},
+			inject: func(ctx context.Context, s *session) (int, error) {
+				return s.kills(ctx, func() error { return s.consumer.kill() }, s.startConsumer)
+			},
+		},
+		{
+			Number: "F8t", Title: "the consumer is asked to end while handlers take 2 s",
+			Load: Load{Stream: load.Commands, Rate: 20, Writers: 4, Handling: 2 * time.Second},
+			inject: func(ctx context.Context, s *session) (int, error) {
+				return s.kills(ctx, s.endConsumer, s.startConsumer)
+			},
+			judge: undisturbed,
+		},
+		{
+			Number: "F14", Title: "the consumer is ten times slower than the producer",
+			Load:   Load{Stream: load.Commands, Rate: 2000, Writers: 32, Handling: 80 * time.Millisecond},
+			inject: slow,
+		},
+	}
+}
+
+// kills ends a process again and again, at random, and starts it anew.
+func (s *session) kills(ctx context.Context, end, begin func() error) (int, error) {
+	kills := s.often(5, 50)
+	for i := range kills {
+		if err := pass(ctx, 200*time.Millisecond+rand.N(800*time.Millisecond)); err != nil {
+			return i, err
+		}
+		if err := end(); err != nil {
+			return i, err
+		}
+		began := time.Now()
+		if err := begin(); err != nil {
+			return i, err
+		}
+		if err := s.flow(ctx, began, 0); err != nil {
+			return i, err
+		}
+	}
+	s.heal()
+	return kills, nil
+}
+
+// endConsumer asks the consumer to end and waits for it.
+func (s *session) endConsumer() error {
+	began := time.Now()
+	err := s.consumer.finish()
+	s.note("slowest end s", time.Since(began).Seconds())
+	return err
+}
+
+// undisturbed is what a consumer promises that may drain.
+func undisturbed(s *session, r *Result) error {
+	got, err := s.got()
+	aborted := 0
+	for i := range got {
+		if got[i].Kind == journal.Aborted {
+			aborted++
+		}
+	}
+	if aborted > 0 || r.Duplicate > 0 {
+		s.fail("%d handlers were aborted and %d messages handled twice, and none is allowed", aborted, r.Duplicate)
+	}
+	// The drain timeout of consumers is 30 s.
+	if took := s.figures["slowest end s"]; took > 31 {
+		s.fail("a consumer took %.0f s to end", took)
+	}
+	return err
+}
+
+func slow(ctx context.Context, s *session) (int, error) {
+	producer, consumer := s.producer.memory(), s.consumer.memory()
+	for end := time.Now().Add(s.length(10*time.Second, 10*time.Minute)); time.Now().Before(end); {
+		if err := pass(ctx, time.Second); err != nil {
+			return 0, err
+		}
+		s.note("producer growth MiB", float64(s.producer.memory()-producer)/(1<<20))
+		s.note("consumer growth MiB", float64(s.consumer.memory()-consumer)/(1<<20))
+	}
+	for _, who := range []string{"producer", "consumer"} {
+		if grown := s.figures[who+" growth MiB"]; grown > 64 {
+			s.fail("the %s grew by %.0f MiB, and 64 are allowed", who, grown)
+		}
+	}
+	s.heal()
+	return 1, nil
+}

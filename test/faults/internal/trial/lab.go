@@ -1,0 +1,176 @@
+// Package trial runs faults: it starts a broker of its own and a producer and a consumer as processes, breaks something,
+// heals it, and has the journals checked.
+package trial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/asyncpb/async/test/faults/internal/load"
+	"github.com/asyncpb/async/test/faults/internal/node"
+	"github.com/asyncpb/async/test/faults/internal/proxy"
+)
+
+// Load is what goes through the broker during a fault.
+type Load struct {
+	Stream        load.Stream
+	Rate, Writers int
+	Size          int
+	Handling      time.Duration
+	Poison        int
+	Harm          string
+}
+
+// Fault is something that goes wrong, and what must hold all the same.
+type Fault struct {
+	// Number is its name in the documentation: F1.
+	Number string
+	// Title says what goes wrong.
+	Title string
+	// Load is what goes through meanwhile.
+	Load Load
+	// Lossy: what goes wrong takes messages away by itself, such as the end of their queue.
+	Lossy bool
+	// inject breaks and heals, and returns how often something was broken. Ready says that the load flows.
+	inject func(ctx context.Context, s *session) (int, error)
+	// judge holds what only this fault promises; nil for nothing.
+	judge func(s *session, r *Result) error
+}
+
+// Result is what became of the messages.
+type Result struct {
+	Fault        string             `json:"fault"`
+	Title        string             `json:"title"`
+	Queue        string             `json:"queue"`
+	Sent         int                `json:"sent"`
+	Accepted     int                `json:"accepted"`
+	Processed    int                `json:"processed"`
+	Dead         int                `json:"dead"`
+	Injected     int                `json:"injected"`
+	Lost         int                `json:"lost"`
+	Phantom      int                `json:"phantom"`
+	Duplicate    int                `json:"duplicate"`
+	Reordered    int                `json:"reordered"`
+	Misdelivered int                `json:"misdelivered"`
+	Stuck        int                `json:"stuck"`
+	Corrupt      int                `json:"corrupt"`
+	Seconds      float64            `json:"seconds"`
+	Figures      map[string]float64 `json:"figures,omitempty"`
+	// Broken is one sentence for each bar that did not hold.
+	Broken []string `json:"broken,omitempty"`
+}
+
+// String is the result in one line.
+func (r *Result) String() string {
+	var figures strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(r.Figures)) {
+		fmt.Fprintf(&figures, ", %s %.1f", name, r.Figures[name])
+	}
+	verdict := "holds"
+	if len(r.Broken) > 0 {
+		verdict = "BROKEN: " + strings.Join(r.Broken, "; ")
+	}
+	return fmt.Sprintf("%-4s %-7s %s: injected %d, accepted %d, processed %d, dead %d, lost %d, phantom %d, duplicate %d, reordered %d, misdelivered %d, stuck %d, corrupt %d in %.0f s%s: %s",
+		r.Fault, r.Queue, r.Title, r.Injected, r.Accepted, r.Processed, r.Dead, r.Lost, r.Phantom, r.Duplicate, r.Reordered, r.Misdelivered, r.Stuck, r.Corrupt, r.Seconds, figures.String(), verdict)
+}
+
+// Lab is where faults are tried. It tries one at a time.
+type Lab struct {
+	node *node.Node
+	full bool
+	runs int
+}
+
+// NewLab starts a broker. Full makes faults last as long as the documentation says, else they are short. The caller
+// calls Close.
+func NewLab(ctx context.Context, full bool) (*Lab, error) {
+	n, err := node.New()
+	if err != nil {
+		return nil, err
+	}
+	if err := n.Start(ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return &Lab{node: n, full: full}, nil
+}
+
+// Close ends the broker and removes everything that it had.
+func (l *Lab) Close() error { return l.node.Close() }
+
+// Try runs a fault at queues of a type, quorum or classic.
+func (l *Lab) Try(ctx context.Context, f Fault, queue string) (r *Result, err error) {
+	l.runs++
+	began := time.Now()
+	s := &session{Lab: l, fault: f, queue: queue, namespace: fmt.Sprintf("faults%d", l.runs), figures: make(map[string]float64)}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := s.open(ctx); err != nil {
+		return nil, err
+	}
+	injected, err := f.inject(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if s.healed.IsZero() {
+		s.heal()
+	}
+	report, err := s.settle(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r = &Result{
+		Fault: f.Number, Title: f.Title, Queue: queue, Injected: injected,
+		Sent: report.Sent, Accepted: report.Accepted, Processed: report.Handled, Dead: report.Dead,
+		Lost: len(report.Lost), Phantom: len(report.Phantom), Duplicate: len(report.Duplicate), Reordered: len(report.Reordered),
+		Misdelivered: len(report.Misdelivered), Stuck: len(report.Stuck), Corrupt: len(report.Corrupt),
+		Figures: s.figures,
+	}
+	if f.Lossy {
+		report.Lost = nil
+	}
+	if f.judge != nil {
+		if err := f.judge(s, r); err != nil {
+			return nil, err
+		}
+	}
+	r.Broken = append(report.Broken(), s.broken...)
+	if injected == 0 {
+		r.Broken = append(r.Broken, "nothing was injected, so nothing was proven")
+	}
+	r.Seconds = time.Since(began).Seconds()
+	return r, nil
+}
+
+// open starts the proxies, the consumer and the producer, and returns when messages flow.
+func (s *session) open(ctx context.Context) error {
+	var err error
+	if s.dir, err = os.MkdirTemp("", "async-faults-"); err != nil {
+		return err
+	}
+	if s.sending, err = proxy.New(s.node.Address()); err != nil {
+		return err
+	}
+	if s.taking, err = proxy.New(s.node.Address()); err != nil {
+		return err
+	}
+	if err := s.startConsumer(); err != nil {
+		return err
+	}
+	if err := s.awaitConsumer(ctx); err != nil {
+		return err
+	}
+	if err := s.startProducer(); err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := s.flow(ctx, began, 0); err != nil {
+		return err
+	}
+	clear(s.figures)
+	return nil
+}

@@ -1,0 +1,131 @@
+package trial
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// endTimeout is how long a process may take to end after SIGTERM, beyond what it was told to take.
+const endTimeout = time.Minute
+
+// process is this program, started again as a producer or a consumer.
+type process struct {
+	name   string
+	cmd    *exec.Cmd
+	stderr bytes.Buffer
+	exited chan struct{}
+	err    error // after exited
+}
+
+func start(name string, args ...string) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	p := &process{name: name, cmd: exec.Command(self, args...), exited: make(chan struct{})}
+	p.cmd.Stderr = &p.stderr
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.exited)
+	}()
+	return p, nil
+}
+
+// running says whether the process has not ended.
+func (p *process) running() bool {
+	select {
+	case <-p.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// kill ends the process without a warning.
+func (p *process) kill() error {
+	if !p.running() {
+		return fmt.Errorf("the %s had ended by itself: %w: %s", p.name, p.err, p.words())
+	}
+	err := p.cmd.Process.Kill()
+	<-p.exited
+	return err
+}
+
+// finish asks the process to end and waits until it has.
+func (p *process) finish() error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	timer := time.NewTimer(endTimeout)
+	defer timer.Stop()
+	select {
+	case <-p.exited:
+	case <-timer.C:
+		return errors.Join(fmt.Errorf("the %s did not end within %s of SIGTERM", p.name, endTimeout), p.kill())
+	}
+	if p.err != nil {
+		return fmt.Errorf("the %s failed: %w: %s", p.name, p.err, p.words())
+	}
+	return nil
+}
+
+// words is the end of what the process said; only after exited.
+func (p *process) words() string {
+	text := strings.TrimSpace(p.stderr.String())
+	return text[max(0, len(text)-1000):]
+}
+
+// memory is how many bytes of the process are in main memory, and 0 where the system does not say.
+func (p *process) memory() int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}
+
+// pass lets time go by, unless ctx ends first.
+func pass(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// eventually polls until done, and is an error after patience.
+func eventually(ctx context.Context, patience time.Duration, what string, done func() (bool, error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("waited %s in vain until %s", patience, what))
+	defer cancel()
+	for {
+		ok, err := done()
+		if ok || err != nil {
+			return err
+		}
+		if err := pass(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	async "github.com/asyncpb/async/runtime"
+	_ "github.com/asyncpb/async/runtime/transport/amqptransport"
+	"github.com/asyncpb/async/test/faults/internal/check"
+	"github.com/asyncpb/async/test/faults/internal/journal"
+	"github.com/asyncpb/async/test/faults/internal/load"
+)
+
+// place is the flags that producers and consumers share.
+type place struct {
+	url, namespace, app, stream, journal string
+	log                                  bool
+}
+
+func (p *place) flags(f *flag.FlagSet) {
+	f.StringVar(&p.url, "url", "amqp://guest:guest@127.0.0.1:5672/", "the broker")
+	f.StringVar(&p.namespace, "namespace", "faults", "the prefix of topics and queues")
+	f.StringVar(&p.app, "app", "faults", "the group that handles ordered messages")
+	f.StringVar(&p.stream, "stream", "commands", "commands (unordered) or ordered (by key)")
+	f.StringVar(&p.journal, "journal", "", "the file to write to; it is continued if it is there")
+	f.BoolVar(&p.log, "log", false, "log to standard error")
+}
+
+// open opens what a process needs; the caller closes both.
+func (p *place) open(ctx context.Context, stderr io.Writer, opts ...async.Option) (load.Stream, *journal.Writer, *async.Runtime, error) {
+	stream, err := load.ParseStream(p.stream)
+	if err != nil {
+		return "", nil, nil, err
+	}
+	if p.journal == "" {
+		return "", nil, nil, errors.New("--journal is missing; write the path of a file")
+	}
+	j, err := journal.Open(p.journal)
+	if err != nil {
+		return "", nil, nil, err
+	}
+	logger := slog.New(slog.DiscardHandler)
+	if p.log {
+		logger = slog.New(slog.NewTextHandler(stderr, nil))
+	}
+	opts = append(opts, async.WithURL(p.url), async.WithNamespace(p.namespace), async.WithApp(p.app), async.WithLogger(logger))
+	rt, err := async.Open(ctx, opts...)
+	if err != nil {
+		return "", nil, nil, errors.Join(err, j.Close())
+	}
+	return stream, j, rt, nil
+}
+
+func produce(ctx context.Context, args []string, _, stderr io.Writer) error {
+	var where place
+	var p load.Producer
+	var length time.Duration
+	f := flag.NewFlagSet("produce", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	where.flags(f)
+	f.StringVar(&p.Run, "run", "run", "the first part of every id; letters and digits")
+	f.IntVar(&p.Keys, "keys", 64, "how many keys there are, each with its own sequence")
+	f.IntVar(&p.Writers, "writers", 16, "how many goroutines send, one message at a time each")
+	f.IntVar(&p.Rate, "rate", 1000, "how many messages are sent a second at most")
+	f.IntVar(&p.Count, "count", 0, "end after so many messages; 0 is no end")
+	f.IntVar(&p.Size, "size", 64, "about how many bytes a command has")
+	f.DurationVar(&p.SendTimeout, "send-timeout", 2*time.Second, "how long one send may take")
+	f.DurationVar(&length, "for", 0, "end after this time; 0 is no end")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if length > 0 {
+		bounded, cancel := context.WithTimeout(ctx, length)
+		defer cancel()
+		ctx = bounded
+	}
+	stream, j, rt, err := where.open(ctx, stderr)
+	if err != nil {
+		return err
+	}
+	p.Stream, p.Journal, p.Path = stream, j, where.journal
+	return errors.Join(p.Produce(ctx, rt), rt.Close(), j.Write(journal.Entry{Kind: journal.Ended}), j.Close())
+}
+
+func consume(ctx context.Context, args []string, _, stderr io.Writer) error {
+	var where place
+	var c load.Consumer
+	var workers int
+	var drain time.Duration
+	f := flag.NewFlagSet("consume", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	where.flags(f)
+	f.DurationVar(&c.Handling, "handling", 0, "how long the handler works on a message")
+	f.IntVar(&c.Poison, "poison", 0, "fail for one message in so many; 0 is none")
+	f.StringVar(&c.Harm, "harm", "error", "what poison does to the handler: error or panic")
+	f.IntVar(&workers, "workers", 16, "how many messages are handled at once")
+	f.DurationVar(&drain, "drain", 30*time.Second, "how long handlers may finish after SIGTERM")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	stream, j, rt, err := where.open(ctx, stderr, async.WithConcurrency(workers), async.WithDrainTimeout(drain))
+	if err != nil {
+		return err
+	}
+	c.Stream, c.Journal = stream, j
+	return errors.Join(c.Consume(ctx, rt), rt.Close(), j.Write(journal.Entry{Kind: journal.Ended}), j.Close())
+}
+
+// paths is a flag that may be given several times.
+type paths []string
+
+func (p *paths) String() string { return strings.Join(*p, ",") }
+
+func (p *paths) Set(path string) error {
+	*p = append(*p, path)
+	return nil
+}
+
+func compare(_ context.Context, args []string, stdout, stderr io.Writer) error {
+	var producers, consumers paths
+	var c check.Conditions
+	f := flag.NewFlagSet("check", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.Var(&producers, "producer", "the journal of a producer; may be repeated")
+	f.Var(&consumers, "consumer", "the journal of a consumer; may be repeated")
+	f.BoolVar(&c.Ordered, "ordered", false, "hold the messages of each key to their order")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	sent, err1 := journal.Read(producers...)
+	got, err2 := journal.Read(consumers...)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	r := check.Journals(sent, got, c)
+	fmt.Fprintf(stdout, "accepted %d, handled %d, lost %d, phantom %d, duplicate %d, reordered %d, misdelivered %d, stuck %d, corrupt %d\n",
+		r.Accepted, r.Handled, len(r.Lost), len(r.Phantom), len(r.Duplicate), len(r.Reordered), len(r.Misdelivered), len(r.Stuck), len(r.Corrupt))
+	if broken := r.Broken(); len(broken) > 0 {
+		return errors.New(strings.Join(broken, "\n"))
+	}
+	return nil
+}
