@@ -23,6 +23,8 @@ BENCHTIME ?= 1s
 BENCHFLAGS ?=
 SHORT ?=
 FUZZTIME ?= 10s
+FAULTS ?=
+DURATION ?= 1h
 
 .PHONY: all
 all: generate build test lint ## Generate, build, test and lint
@@ -94,3 +96,19 @@ microbench: ## Run Go's benchmarks beside the code (BENCH=. BENCHTIME=1s PKG=./.
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for a short while (FUZZTIME=10s)
 	@scripts/fuzz $(FUZZTIME)
+
+# The harness starts itself again as producer and consumer, so it has to be a file.
+.PHONY: faults
+faults: ## Break what can be broken, for a short time each, at quorum queues (FAULTS=F1,F5)
+	@$(GO) build -o .tmp/faults ./test/faults
+	@.tmp/faults run --queues quorum --faults '$(FAULTS)'
+
+.PHONY: faults-full
+faults-full: ## Break everything for as long as its bars ask, and write docs/reliability.md (hours)
+	@$(GO) build -o .tmp/faults ./test/faults
+	@.tmp/faults run --full --out docs
+
+.PHONY: soak
+soak: ## Break something at random every 30 seconds (DURATION=1h)
+	@$(GO) build -o .tmp/faults ./test/faults
+	@.tmp/faults soak --duration $(DURATION)

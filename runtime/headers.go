@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -106,6 +107,10 @@ func (h Headers) write(md message.Metadata, prefix string) error {
 		case 1:
 			md[prefix+name] = values[0]
 		default:
+			// JSON would replace bytes that are no UTF-8, and the receiver would get another value than was sent.
+			if slices.ContainsFunc(values, func(v string) bool { return !utf8.ValidString(v) }) {
+				return fmt.Errorf("%w: header %s has several values, and one is not UTF-8; write it as base64", ErrInvalid, name)
+			}
 			text, err := json.Marshal(values)
 			if err != nil {
 				return fmt.Errorf("header %s: %w", name, err)
