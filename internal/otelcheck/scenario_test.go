@@ -28,6 +28,9 @@ type scenario struct {
 	play  func(l *lab)
 }
 
+// arranged are the phases of the scenario of that name.
+var arranged = map[string]time.Duration{"send": 50 * time.Millisecond, "queue": 200 * time.Millisecond, "process": 100 * time.Millisecond}
+
 var errLate = errors.New("the ferry is late")
 
 func scenarios() []scenario {
@@ -56,6 +59,18 @@ func sending() []scenario {
 			l.facts.Messages++
 			l.must(receipt.Wait(l.t.Context()))
 			l.facts.Resolved["m-1"] = time.Now()
+			l.await(1)
+			stop()
+		}},
+		{"phases", setup{tap: func(t *otelcheck.Tap) { t.ConfirmAfter = arranged["send"] }}, func(l *lab) {
+			s := l.uses(spec(async.KindCommand, "Phases"))
+			l.on(s, func(context.Context, int) error {
+				<-time.After(arranged["process"])
+				return nil
+			})
+			l.must(l.send(context.Background(), s, "m-1"))
+			<-time.After(arranged["queue"])
+			stop := l.run(context.Background())
 			l.await(1)
 			stop()
 		}},
