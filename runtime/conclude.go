@@ -32,26 +32,29 @@ func (x *delivery) conclude(verdict error, produced []*message.Message) (again b
 }
 
 // concludeFailure carries out what the handler's error says.
-func (x *delivery) concludeFailure(verdict error) (again bool) {
+func (x *delivery) concludeFailure(failure error) (again bool) {
 	b := x.feed.b
-	var unfit *unfitError
-	var reject *rejectError
-	var drop *dropError
-	switch {
-	case errors.Is(verdict, ErrUnimplemented):
+	var said verdict
+	if !errors.As(failure, &said) {
+		if !errors.Is(failure, ErrUnimplemented) {
+			return x.retry(failure, nil)
+		}
 		b.rt.log.ErrorContext(x.logContext(), "a handler is not implemented: the binding is paused", x.logArgs()...)
 		b.pause(ErrUnimplemented)
 		x.requeue()
-	case errors.As(verdict, &unfit):
-		x.deadLetter(unfit.reason, unfit.err)
-	case errors.As(verdict, &reject):
-		x.deadLetter(reasonRejected, reject.err)
-	case errors.As(verdict, &drop):
+		return false
+	}
+	switch v := said.(type) {
+	case *retryAfterError:
+		return x.retry(failure, &v.delay)
+	case *unfitError:
+		x.deadLetter(v.reason, v.err)
+	case *rejectError:
+		x.deadLetter(reasonRejected, v.err)
+	case *dropError:
 		b.rt.counters.dropped.Add(1)
-		b.rt.log.InfoContext(x.logContext(), "a handler dropped a message", x.logArgs("reason", sanitize(drop.reason))...)
+		b.rt.log.InfoContext(x.logContext(), "a handler dropped a message", x.logArgs("reason", sanitize(v.reason))...)
 		x.settle(transport.Ack)
-	default:
-		return x.retry(verdict)
 	}
 	return false
 }

@@ -152,11 +152,14 @@ func (x *delivery) attemptOnce() (produced []*message.Message, verdict error) {
 			x.concludeGoexit()
 		}
 	}()
-	msg := x.msg
-	if len(x.feed.b.rt.middleware) > 0 {
-		// A middleware may ack: each attempt has a message of its own.
-		msg = x.msg.Copy()
+	if len(x.feed.b.rt.middleware) == 0 {
+		x.msg.SetContext(ctx)
+		produced, verdict = x.feed.b.wire(x.msg)
+		finished = true
+		return produced, verdict
 	}
+	// A middleware may write to the message, and ack it: each attempt has one of its own.
+	msg := x.msg.Copy()
 	msg.SetContext(ctx)
 	produced, verdict = x.feed.b.wire(msg)
 	finished = true
@@ -258,12 +261,7 @@ func (b *binding) handleWire(msg *message.Message) ([]*message.Message, error) {
 
 // reply encodes a request's answer. What cannot be encoded becomes an error for the caller.
 func (b *binding) reply(ctx context.Context, msg *message.Message, reply proto.Message, failure error) (*message.Message, error) {
-	var headers Headers
-	if h, _ := ctx.Value(replyHeadersKey{}).(*replyHeaders); h != nil {
-		h.mu.Lock()
-		headers = h.headers
-		h.mu.Unlock()
-	}
+	headers, _ := ctx.Value(replyHeadersKey{}).(*replyHeaders)
 	if failure == nil && (reply == nil || !reply.ProtoReflect().IsValid()) {
 		failure = NewError(CodeInternal, "the handler returned neither a reply nor an error")
 	}
@@ -333,8 +331,15 @@ func (b *binding) decode(msg *message.Message) (*Incoming, error) {
 	if size := int64(len(msg.Payload)); size > b.route.settings.maxMessageBytes {
 		return unfit(reasonTooLarge, "the message has %d bytes, max_message_bytes is %d", size, b.route.settings.maxMessageBytes)
 	}
+	payload, err := transport.Decompress(md[transport.MetaEncoding], msg.Payload, b.route.settings.maxMessageBytes)
+	if errors.Is(err, ErrTooLarge) {
+		return unfit(reasonTooLarge, "%w", err)
+	}
+	if err != nil {
+		return unfit(reasonUndecodable, "%w", err)
+	}
 	input := spec.Input()
-	if err := unmarshal(md[transport.MetaContentType], msg.Payload, input); err != nil {
+	if err := unmarshal(md[transport.MetaContentType], payload, input); err != nil {
 		return unfit(reasonUndecodable, "%w", err)
 	}
 	if b.rt.validate != nil {
