@@ -20,6 +20,8 @@ TESTFLAGS ?=
 COUNT ?= 20
 BENCH ?= .
 BENCHTIME ?= 1s
+BENCHFLAGS ?=
+SHORT ?=
 FUZZTIME ?= 10s
 
 .PHONY: all
@@ -44,6 +46,7 @@ test: ## Run the tests with the race detector against RabbitMQ (PKG=./... RUN=. 
 	@$(if $(RACE),,echo "no C compiler: testing without the race detector" >&2)
 	@ASYNC_TEST_AMQP_URL=$$(scripts/rabbitmq); export ASYNC_TEST_AMQP_URL; \
 	$(GO) test $(RACE) -p 2 -timeout $(TIMEOUT) -run '$(RUN)' $(TESTFLAGS) $(PKG)
+	@$(if $(filter ./...,$(PKG)),$(GO) -C test/interceptors test $(RACE) -timeout $(TIMEOUT) -run '$(RUN)' $(TESTFLAGS) ./...)
 
 .PHONY: conformance
 conformance: ## Run Watermill's suite and ours 20 times in a row on every transport (COUNT=20)
@@ -54,7 +57,7 @@ conformance: ## Run Watermill's suite and ours 20 times in a row on every transp
 .PHONY: bars
 bars: ## Hold order and throughput to their bars at full size, for a quarter of an hour
 	@ASYNC_TEST_AMQP_URL=$$(scripts/rabbitmq); export ASYNC_TEST_AMQP_URL; \
-	ASYNC_TEST_BARS=full $(GO) test -timeout 1h -count 1 -v -run 'Bar' ./runtime
+	ASYNC_TEST_BARS=full $(GO) test -timeout 1h -count 1 -v -run 'Bar' ./runtime ./runtime/asyncconnect
 
 .PHONY: generate
 generate: ## Generate code from the .proto files with buf
@@ -64,14 +67,28 @@ generate: ## Generate code from the .proto files with buf
 check-generate: ## Fail if generated code is not what make generate writes
 	@scripts/check-generate
 
+# The linter looks at one module at a time; the benchmarks are the other one that has code.
 .PHONY: lint
 lint: ## Lint Go and proto files, and check that go.mod is tidy
 	@$(GO) mod tidy -diff
+	@$(GO) -C test/interceptors mod tidy -diff
+	@cd benchmarks && $(GO) mod tidy -diff
 	@$(BUF) lint
 	@$(GOLANGCI_LINT) run
+	@cd benchmarks && $(GO) tool -modfile=../tools/lint/go.mod golangci-lint run --config ../.golangci.yaml
+
+.PHONY: test-benchmarks
+test-benchmarks: ## Test what measures, and run a moment of every benchmark
+	@ASYNC_TEST_AMQP_URL=$$(scripts/rabbitmq); export ASYNC_TEST_AMQP_URL; \
+	cd benchmarks && $(GO) vet ./... && $(GO) test $(RACE) -timeout $(TIMEOUT) ./...
 
 .PHONY: bench
-bench: ## Run the benchmarks (BENCH=. BENCHTIME=1s)
+bench: ## Measure beside the peers for a quarter of an hour, into docs (SHORT=1: two minutes, into .tmp/bench; BENCHFLAGS=)
+	@ASYNC_TEST_AMQP_URL=$$(scripts/rabbitmq); export ASYNC_TEST_AMQP_URL; \
+	cd benchmarks && $(GO) run . $(if $(SHORT),-short -out ../.tmp/bench,-out ../docs) $(BENCHFLAGS)
+
+.PHONY: microbench
+microbench: ## Run Go's benchmarks beside the code (BENCH=. BENCHTIME=1s PKG=./...)
 	@$(GO) test -p 1 -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) $(PKG)
 
 .PHONY: fuzz

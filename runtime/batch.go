@@ -1,10 +1,12 @@
 package async
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 const maxBatch = 1000
@@ -29,20 +31,25 @@ func (p *Publisher[M]) SendBatch(ctx context.Context, msgs []M, opts ...SendOpti
 		return opError("send", p.route.spec, errors.New("WithMessageID on a batch would give every message the same id; use Each"))
 	}
 	receipts := make([]*Receipt, len(msgs))
+	start := time.Now()
+	var observed []Operation
 	for i, msg := range msgs {
 		all := shared
 		if each != nil {
 			all = append(slices.Clip(shared), each(i)...)
 		}
-		out := &Outgoing{Spec: p.route.spec, Message: msg, options: collectSend(all), life: ctx}
+		out := &Outgoing{Spec: p.route.spec, Message: msg, options: collectSend(all), life: ctx, batch: &observed}
 		receipts[i] = p.send(ctx, out)
 	}
-	errs, failed := make([]error, len(msgs)), false
+	end := p.route.observeBatch(ctx, start, observed)
+	errs := make([]error, len(msgs))
+	var failed error
 	for i, r := range receipts {
 		errs[i] = opError("send", p.route.spec, r.Wait(ctx))
-		failed = failed || errs[i] != nil
+		failed = cmp.Or(failed, errs[i])
 	}
-	if failed {
+	end(failed)
+	if failed != nil {
 		return &BatchError{Errs: errs}
 	}
 	return nil

@@ -25,7 +25,9 @@ func (f *feed) processBatch(gathered []*delivery) {
 		return
 	}
 	verdict := errGoexit
+	end := f.beginBatch(entries)
 	defer func() {
+		end(verdict)
 		for _, x := range entries {
 			x.settleBy(verdict, nil)
 		}
@@ -41,5 +43,5 @@ func (f *feed) callBatch(entries []*delivery) (verdict error) {
 	}()
 	ctx, cancel := context.WithCancelCause(f.ctx)
 	defer cancel(errors.New("the batch handler has returned"))
-	return f.b.batch(ctx, entries)
+	return f.b.batch(entries[0].observedContext(ctx), entries)
 }

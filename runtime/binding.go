@@ -29,12 +29,13 @@ type binding struct {
 	mode  mode
 	sub   transport.Subscription
 
-	handle  HandleFunc          // push and Delivery.Process: the user's handler inside the interceptors
-	wire    message.HandlerFunc // push: decode and handle, inside Watermill's middlewares
-	batch   func(ctx context.Context, entries []*delivery) error
-	max     int
-	linger  time.Duration
-	mounted bool // hosted on a Watermill router
+	handle   HandleFunc          // push and Delivery.Process: the user's handler inside the interceptors
+	wire     message.HandlerFunc // push: decode and handle, inside Watermill's middlewares
+	batch    func(ctx context.Context, entries []*delivery) error
+	observer Observer
+	max      int
+	linger   time.Duration
+	mounted  bool // hosted on a Watermill router
 
 	mu     sync.Mutex
 	feed   *feed // running
@@ -67,6 +68,7 @@ func (rt *Runtime) register(spec *Spec, m mode, opts []SubscribeOption, setup fu
 	if err := b.configure(o); err != nil {
 		return nil, opError("subscribe", spec, err)
 	}
+	b.observe(o.trace)
 	setup(b)
 	if err := rt.admit(b); err != nil {
 		return nil, opError("subscribe", spec, err)

@@ -2,11 +2,11 @@ package async
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill/message"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/asyncpb/async/runtime/transport"
@@ -39,12 +39,13 @@ func (c *Client[Req, Res]) Call(ctx context.Context, req Req, opts ...SendOption
 // CallAsync sends req and returns; the Call resolves with the reply. req is encoded before CallAsync returns. ctx governs
 // the whole call.
 func (c *Client[Req, Res]) CallAsync(ctx context.Context, req Req, opts ...SendOption) *Call[Res] {
-	s := &callState{spec: c.route.spec, done: make(chan struct{})}
+	s := &callState{spec: c.route.spec, limit: c.route.settings.maxMessageBytes, done: make(chan struct{})}
 	call := &Call[Res]{state: s}
 	if c.route.err != nil {
 		s.resolve(nil, nil, c.route.err)
 		return call
 	}
+	ctx = s.observe(ctx, &c.route.observer)
 	s.deadline = time.Now().Add(c.route.settings.timeout)
 	if d, ok := ctx.Deadline(); ok && d.Before(s.deadline) {
 		s.deadline = d
@@ -119,6 +120,7 @@ func (c *Call[Res]) Info() *Info {
 // callState is one call waiting for its reply.
 type callState struct {
 	spec          *Spec
+	limit         int64 // bytes of a reply
 	deadline      time.Time
 	correlationID string
 	replyTo       string
@@ -126,6 +128,9 @@ type callState struct {
 	mu    sync.Mutex
 	ended bool
 	after []func()
+
+	observer *Observer // of the route
+	op       Operation // the call; nil when it is not observed
 
 	done  chan struct{} // closed after the fields below were set
 	reply proto.Message
@@ -156,20 +161,32 @@ func (s *callState) resolve(reply proto.Message, info *Info, err error) {
 	s.reply, s.info, s.err = reply, info, err
 	after := s.after
 	s.after = nil
-	close(s.done)
 	s.mu.Unlock()
+	s.observed(err)
+	close(s.done)
 	for _, f := range after {
 		f()
 	}
 }
 
 // receive resolves the call with a reply from the wire.
-func (s *callState) receive(msg *message.Message) {
+func (s *callState) receive(d transport.Delivery) {
+	msg := d.Message()
+	s.replied(msg, d)
 	info := readInfo(msg)
 	info.RPC = s.spec.Name()
 	info.Headers = readHeaders(msg.Metadata, transport.PrefixHeader)
 	info.Trailers = readHeaders(msg.Metadata, transport.PrefixTrailer)
-	if err := readStatus(msg); err != nil {
+	payload, err := transport.Decompress(msg.Metadata[transport.MetaEncoding], msg.Payload, s.limit)
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		s.resolve(nil, info, NewError(CodeResourceExhausted, "the reply is larger than max_message_bytes: %w", err))
+		return
+	case err != nil:
+		s.resolve(nil, info, NewError(CodeInternal, "the reply cannot be decoded: %w", err))
+		return
+	}
+	if err := readStatus(msg.Metadata, payload); err != nil {
 		s.resolve(nil, info, err)
 		return
 	}
@@ -178,7 +195,7 @@ func (s *callState) receive(msg *message.Message) {
 		s.resolve(nil, info, NewError(CodeInternal, "the reply is of type %q, want %q", sanitize(have), want))
 		return
 	}
-	if err := unmarshal(msg.Metadata[transport.MetaContentType], msg.Payload, reply); err != nil {
+	if err := unmarshal(msg.Metadata[transport.MetaContentType], payload, reply); err != nil {
 		s.resolve(nil, info, NewError(CodeInternal, "the reply cannot be decoded: %w", err))
 		return
 	}

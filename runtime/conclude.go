@@ -13,6 +13,7 @@ import (
 
 // conclude carries out a verdict. It returns true when the caller shall handle the delivery again, now.
 func (x *delivery) conclude(verdict error, produced []*message.Message) (again bool) {
+	x.handled(verdict)
 	switch {
 	case x.lost():
 		x.requeue()
@@ -31,26 +32,29 @@ func (x *delivery) conclude(verdict error, produced []*message.Message) (again b
 }
 
 // concludeFailure carries out what the handler's error says.
-func (x *delivery) concludeFailure(verdict error) (again bool) {
+func (x *delivery) concludeFailure(failure error) (again bool) {
 	b := x.feed.b
-	var unfit *unfitError
-	var reject *rejectError
-	var drop *dropError
-	switch {
-	case errors.Is(verdict, ErrUnimplemented):
-		b.rt.log.Error("a handler is not implemented: the binding is paused", x.logArgs()...)
+	var said verdict
+	if !errors.As(failure, &said) {
+		if !errors.Is(failure, ErrUnimplemented) {
+			return x.retry(failure, nil)
+		}
+		b.rt.log.ErrorContext(x.logContext(), "a handler is not implemented: the binding is paused", x.logArgs()...)
 		b.pause(ErrUnimplemented)
 		x.requeue()
-	case errors.As(verdict, &unfit):
-		x.deadLetter(unfit.reason, unfit.err)
-	case errors.As(verdict, &reject):
-		x.deadLetter(reasonRejected, reject.err)
-	case errors.As(verdict, &drop):
+		return false
+	}
+	switch v := said.(type) {
+	case *retryAfterError:
+		return x.retry(failure, &v.delay)
+	case *unfitError:
+		x.deadLetter(v.reason, v.err)
+	case *rejectError:
+		x.deadLetter(reasonRejected, v.err)
+	case *dropError:
 		b.rt.counters.dropped.Add(1)
-		b.rt.log.Info("a handler dropped a message", x.logArgs("reason", sanitize(drop.reason))...)
+		b.rt.log.InfoContext(x.logContext(), "a handler dropped a message", x.logArgs("reason", sanitize(v.reason))...)
 		x.settle(transport.Ack)
-	default:
-		return x.retry(verdict)
 	}
 	return false
 }
@@ -71,15 +75,13 @@ func (x *delivery) concludeRequest(verdict error, produced []*message.Message) {
 	if verdict != nil && !isUnfit {
 		produced, _ = x.answer(nil, verdict)
 	}
-	go func() {
-		x.sendReply(produced, func() {
-			if isUnfit {
-				x.deadLetter(unfit.reason, unfit.err)
-				return
-			}
-			x.settle(transport.Ack)
-		})
-	}()
+	x.sendReply(produced, func() {
+		if isUnfit {
+			x.deadLetter(unfit.reason, unfit.err)
+			return
+		}
+		x.settle(transport.Ack)
+	})
 }
 
 // sendReply sends the first of produced to the caller and calls then in every case.
@@ -98,10 +100,10 @@ func (x *delivery) sendReply(produced []*message.Message, then func()) {
 	}
 	reply := produced[0]
 	reply.SetContext(context.Background())
-	rt.sendInternal(x.feed.b.route.link, p, reply, func(err error) {
+	x.resend(PurposeReply, p, reply, func(err error) {
 		if err != nil {
 			rt.counters.lostReplies.Add(1)
-			rt.log.Warn("a reply was not delivered", x.logArgs("error", err)...)
+			rt.log.WarnContext(x.logContext(), "a reply was not delivered", x.logArgs("error", err)...)
 		}
 		then()
 	})
@@ -126,14 +128,14 @@ func (x *delivery) sendProduced(produced []*message.Message) {
 		out := msg.Copy()
 		delete(out.Metadata, produceTopic)
 		p.Topic, p.RoutingKey, p.Key, p.Mandatory = rt.physical(topic), out.Metadata[transport.MetaType], out.Metadata[transport.MetaKey], false
-		rt.sendInternal(x.feed.b.route.link, p, out, func(err error) { done <- err })
+		x.resend(PurposeProduce, p, out, func(err error) { done <- err })
 	}
 	var errs []error
 	for range produced {
 		errs = append(errs, <-done)
 	}
 	if err := errors.Join(errs...); err != nil {
-		rt.log.Error("what a middleware produced was not sent: the message goes back", x.logArgs("error", err)...)
+		rt.log.ErrorContext(x.logContext(), "what a middleware produced was not sent: the message goes back", x.logArgs("error", err)...)
 		x.requeueLater()
 		return
 	}
@@ -155,7 +157,8 @@ func (x *delivery) publication() transport.Publication {
 	}
 }
 
-// sendInternal sends a message of the runtime's own. done is called exactly once, also when the runtime is closed.
+// sendInternal sends a message of the runtime's own. done is called exactly once, also when the runtime is closed. It does not
+// wait: where the transport's window is full, a goroutine does.
 func (rt *Runtime) sendInternal(l *link, p transport.Publication, msg *message.Message, done func(error)) {
 	if !rt.beginSend() {
 		done(ErrClosed)
@@ -165,7 +168,18 @@ func (rt *Runtime) sendInternal(l *link, p transport.Publication, msg *message.M
 		done(err)
 		rt.endSend()
 	}
-	if err := l.sender.Send(context.Background(), p, msg, finish); err != nil {
+	send := func() error { return l.sender.Send(context.Background(), p, msg, finish) }
+	p.NoWait = true
+	err := send()
+	switch {
+	case errors.Is(err, ErrBacklog):
+		p.NoWait = false
+		go func() {
+			if err := send(); err != nil {
+				finish(err)
+			}
+		}()
+	case err != nil:
 		finish(err)
 	}
 }

@@ -14,8 +14,8 @@ type Delivery[M proto.Message] struct {
 	// Msg is the message. It belongs to the receiver.
 	Msg M
 
-	x      *delivery
-	ctx    *handlerContext
+	x   *delivery
+	ctx *handlerContext
 }
 
 func newDelivery[M proto.Message](x *delivery) (*Delivery[M], error) {
@@ -68,7 +68,8 @@ func (d *Delivery[M]) Process(ctx context.Context, f func(ctx context.Context, m
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(d.ctx, func() { cancel(context.Cause(d.ctx)) })()
-	ctx = &handlerContext{Context: ctx, delivery: d.x, info: d.x.in.Info}
+	observation := d.x.begin(ctx, true)
+	ctx = &handlerContext{Context: observation.context(ctx), delivery: d.x, info: d.x.in.Info}
 	ctx = context.WithValue(ctx, processKey{}, processFunc(func(ctx context.Context, msg proto.Message) error {
 		typed, ok := msg.(M)
 		if !ok {
@@ -78,6 +79,10 @@ func (d *Delivery[M]) Process(ctx context.Context, f func(ctx context.Context, m
 	}))
 	verdict := d.x.feed.b.guard(ctx, d.x)
 	settled := d.Settle(context.WithoutCancel(ctx), verdict)
+	if observation != nil {
+		// Somebody else may have settled the delivery meanwhile.
+		observation.end(Result{Err: verdict, Attempt: d.x.attempt, Tries: 1})
+	}
 	return errors.Join(verdict, settled)
 }
 

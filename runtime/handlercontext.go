@@ -112,7 +112,7 @@ func (l *lifelines) of(feed, life context.Context) context.Context {
 	if l.byEnd == nil {
 		l.byEnd = make(map[<-chan struct{}]context.Context)
 	}
-	l.byEnd[end] = ctx
+	l.byEnd[end] = ctx //nolint:fatcontext // one for each channel, and it goes with the channel
 	context.AfterFunc(life, func() {
 		cancel(context.Cause(life))
 		l.mu.Lock()

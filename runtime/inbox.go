@@ -70,7 +70,7 @@ func (b *inbox) receive(d transport.Delivery) {
 	if s == nil {
 		b.late()
 	} else {
-		s.receive(msg)
+		s.receive(d)
 	}
 	d.Settle(transport.Ack, nil)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,8 @@ type delivery struct {
 	settled atomic.Bool // pull and batch: a verdict was given
 	decided func(error) // pull: hears what became of the verdict; may be nil
 
+	observation atomic.Pointer[observation] // nil when nobody observes
+
 	firstFailure time.Time // in this process
 	heldSince    time.Time // when the broker first did not take what becomes of the message
 }
@@ -35,9 +38,13 @@ func (x *delivery) lost() bool { return x.life.Err() != nil }
 
 // settle tells the broker. It is called once for each delivery that the driver handed out.
 func (x *delivery) settle(o transport.Outcome) {
+	op := x.observeSettle(o)
 	x.d.Settle(o, func(err error) {
+		if op != nil {
+			op.End(Result{Err: err})
+		}
 		if err != nil && !errors.Is(err, ErrDeliveryLost) {
-			x.feed.b.rt.log.Warn("a settlement failed: the message will come again", x.logArgs("outcome", o.String(), "error", err)...)
+			x.feed.b.rt.log.WarnContext(x.logContext(), "a settlement failed: the message will come again", x.logArgs("outcome", o.String(), "error", err)...)
 		}
 		x.decide(err)
 		x.feed.open.Done()
@@ -54,6 +61,7 @@ func (x *delivery) decide(err error) {
 // once and in order: put back one by one, and handed out again meanwhile, some would overtake others.
 func (x *delivery) requeue() {
 	if x.feed.b.sub.Ordered && x.feed.isDraining() {
+		x.became(FateRequeue)
 		x.decide(nil)
 		x.feed.open.Done()
 		return
@@ -63,7 +71,7 @@ func (x *delivery) requeue() {
 
 func (x *delivery) logArgs(more ...any) []any {
 	b := x.feed.b
-	return append([]any{"rpc", b.route.spec.Name(), "group", b.sub.Group, "message_id", sanitize(x.id()), "attempt", x.attempt}, more...)
+	return append([]any{"rpc", b.route.name, "group", b.sub.Group, "message_id", sanitize(x.id()), "attempt", x.attempt}, more...)
 }
 
 func (x *delivery) id() string {
@@ -87,6 +95,7 @@ func (x *delivery) process() {
 		case x.expired():
 			return
 		}
+		x.beginPush()
 		produced, verdict := x.attemptOnce()
 		if again := x.conclude(verdict, produced); !again {
 			return
@@ -102,7 +111,7 @@ func (x *delivery) expired() bool {
 	}
 	rt := x.feed.b.rt
 	rt.counters.expired.Add(1)
-	rt.log.Info("a message expired before it was handled", x.logArgs("deadline", deadline)...)
+	rt.log.InfoContext(x.logContext(), "a message expired before it was handled", x.logArgs("deadline", deadline)...)
 	x.settle(transport.Ack)
 	return true
 }
@@ -134,19 +143,23 @@ func (x *delivery) attemptOnce() (produced []*message.Message, verdict error) {
 		case r != nil:
 			produced, verdict = nil, x.panicked(r)
 			if x.feed.b.route.spec.Kind == KindRequest {
+				x.answered(verdict)
 				produced, verdict = x.answer(nil, NewError(CodeInternal, "the handler panicked"))
 			}
 		case !finished:
 			// The handler ended its goroutine. Nothing after this function runs, so the verdict is given here.
-			x.feed.b.rt.log.Error("a handler ended its goroutine", x.logArgs("stack", string(debug.Stack()))...)
+			x.feed.b.rt.log.ErrorContext(x.logContext(), "a handler ended its goroutine", x.logArgs("stack", string(debug.Stack()))...)
 			x.concludeGoexit()
 		}
 	}()
-	msg := x.msg
-	if len(x.feed.b.rt.middleware) > 0 {
-		// A middleware may ack: each attempt has a message of its own.
-		msg = x.msg.Copy()
+	if len(x.feed.b.rt.middleware) == 0 {
+		x.msg.SetContext(ctx)
+		produced, verdict = x.feed.b.wire(x.msg)
+		finished = true
+		return produced, verdict
 	}
+	// A middleware may write to the message, and ack it: each attempt has one of its own.
+	msg := x.msg.Copy()
 	msg.SetContext(ctx)
 	produced, verdict = x.feed.b.wire(msg)
 	finished = true
@@ -168,9 +181,12 @@ type panicError struct{ value any }
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
+// ErrorType is the error.type of telemetry.
+func (*panicError) ErrorType() string { return "async.panic" }
+
 // panicked logs a handler's panic with its stack, which goes nowhere else, and returns it as an error.
 func (x *delivery) panicked(value any) error {
-	x.feed.b.rt.log.Error("a handler panicked", x.logArgs("panic", sanitize(fmt.Sprint(value)), "stack", string(debug.Stack()))...)
+	x.feed.b.rt.log.ErrorContext(x.logContext(), "a handler panicked", x.logArgs("panic", sanitize(fmt.Sprint(value)), "stack", string(debug.Stack()))...)
 	return &panicError{value: value}
 }
 
@@ -183,6 +199,7 @@ func (x *delivery) concludeGoexit() {
 		var produced []*message.Message
 		verdict := errGoexit
 		if x.feed.b.route.spec.Kind == KindRequest {
+			x.answered(errGoexit)
 			produced, verdict = x.answer(nil, NewError(CodeInternal, "the handler ended its goroutine"))
 		}
 		if x.conclude(verdict, produced) {
@@ -194,7 +211,7 @@ func (x *delivery) concludeGoexit() {
 // context is the handler's: it has the values of Run's context, the Info, and ends when the delivery is lost, when a drain
 // can wait no longer, or, for a request, at its deadline. Whoever asked for it calls release when the call is over.
 func (x *delivery) context() (ctx *handlerContext, release context.CancelFunc) {
-	ctx = &handlerContext{Context: x.feed.lifelines.of(x.feed.ctx, x.life), delivery: x}
+	ctx = &handlerContext{Context: x.observedContext(x.feed.lifelines.of(x.feed.ctx, x.life)), delivery: x}
 	release = func() {}
 	if x.feed.b.route.spec.Kind == KindRequest {
 		ctx.reply = new(replyHeaders)
@@ -232,6 +249,9 @@ func (b *binding) handleWire(msg *message.Message) ([]*message.Message, error) {
 	if !request {
 		return nil, err
 	}
+	if call != nil {
+		call.delivery.answered(err)
+	}
 	out, err := b.reply(ctx, msg, reply, err)
 	if err != nil {
 		return nil, err
@@ -241,12 +261,7 @@ func (b *binding) handleWire(msg *message.Message) ([]*message.Message, error) {
 
 // reply encodes a request's answer. What cannot be encoded becomes an error for the caller.
 func (b *binding) reply(ctx context.Context, msg *message.Message, reply proto.Message, failure error) (*message.Message, error) {
-	var headers Headers
-	if h, _ := ctx.Value(replyHeadersKey{}).(*replyHeaders); h != nil {
-		h.mu.Lock()
-		headers = h.headers
-		h.mu.Unlock()
-	}
+	headers, _ := ctx.Value(replyHeadersKey{}).(*replyHeaders)
 	if failure == nil && (reply == nil || !reply.ProtoReflect().IsValid()) {
 		failure = NewError(CodeInternal, "the handler returned neither a reply nor an error")
 	}
@@ -292,6 +307,14 @@ type unfitError struct {
 func (e *unfitError) Error() string { return e.reason + ": " + e.err.Error() }
 func (e *unfitError) Unwrap() error { return e.err }
 
+// ErrorType is the error.type of telemetry.
+func (e *unfitError) ErrorType() string {
+	if e.reason == reasonUndecodable {
+		return "async.unmarshal"
+	}
+	return "async." + strings.ReplaceAll(e.reason, "-", "_")
+}
+
 // decode checks and decodes a message. Nothing reaches a handler by its looks alone: an empty payload, or one of another
 // type, decodes without error.
 func (b *binding) decode(msg *message.Message) (*Incoming, error) {
@@ -308,8 +331,15 @@ func (b *binding) decode(msg *message.Message) (*Incoming, error) {
 	if size := int64(len(msg.Payload)); size > b.route.settings.maxMessageBytes {
 		return unfit(reasonTooLarge, "the message has %d bytes, max_message_bytes is %d", size, b.route.settings.maxMessageBytes)
 	}
+	payload, err := transport.Decompress(md[transport.MetaEncoding], msg.Payload, b.route.settings.maxMessageBytes)
+	if errors.Is(err, ErrTooLarge) {
+		return unfit(reasonTooLarge, "%w", err)
+	}
+	if err != nil {
+		return unfit(reasonUndecodable, "%w", err)
+	}
 	input := spec.Input()
-	if err := unmarshal(md[transport.MetaContentType], msg.Payload, input); err != nil {
+	if err := unmarshal(md[transport.MetaContentType], payload, input); err != nil {
 		return unfit(reasonUndecodable, "%w", err)
 	}
 	if b.rt.validate != nil {
@@ -318,7 +348,7 @@ func (b *binding) decode(msg *message.Message) (*Incoming, error) {
 		}
 	}
 	info := readInfo(msg)
-	info.RPC, info.Topic, info.Group = spec.Name(), b.sub.Topic, b.sub.Group
+	info.RPC, info.Topic, info.Group = b.route.name, b.sub.Topic, b.sub.Group
 	info.MaxAttempts = b.route.settings.retry.maxAttempts
 	return &Incoming{Spec: spec, Message: input, Info: info, Metadata: md}, nil
 }

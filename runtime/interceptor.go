@@ -47,6 +47,7 @@ type Outgoing struct {
 	options sendOptions
 	life    context.Context
 	call    *callState
+	batch   *[]Operation // collects what is observed of a batch; nil for a single message
 }
 
 // Incoming is a message that is being handled.

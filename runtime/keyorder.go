@@ -29,10 +29,13 @@ func (k *keyOrder) resolve(key string, r *Receipt, err error) {
 	var later []*Receipt
 	for i, other := range list {
 		if other == r {
-			if err != nil {
+			switch {
+			case err != nil:
 				later = append(later, list[i+1:]...)
 				list = list[:i]
-			} else {
+			case i == 0:
+				list = list[1:]
+			default:
 				list = append(list[:i:i], list[i+1:]...)
 			}
 			break

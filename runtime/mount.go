@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -41,17 +42,35 @@ func (rt *Runtime) MountOn(router *message.Router) error {
 			continue
 		}
 		router.AddConsumerHandler(name, b.sub.Topic, sub, func(msg *message.Message) error {
-			_, err := b.wire(msg)
+			_, err := b.hosted(msg)
 			return err
 		})
 	}
 	return errors.Join(errs...)
 }
 
+// hosted is the wire handler on a router, under observation. What becomes of the message is the router's matter.
+func (b *binding) hosted(msg *message.Message) (produced []*message.Message, err error) {
+	if b.observer.Process == nil {
+		return b.wire(msg)
+	}
+	ctx := msg.Context()
+	attempt := readAttempt(msg.Metadata)
+	op := b.observer.Process(ctx, &Receiving{Start: time.Now(), Deliveries: []ReceivedDelivery{{Message: msg, Attempt: attempt}}})
+	if op == nil {
+		return b.wire(msg)
+	}
+	msg.SetContext(op.Context(ctx))
+	err = errGoexit
+	defer func() { op.End(Result{Err: err, Attempt: attempt, Tries: 1}) }()
+	produced, err = b.wire(msg)
+	return produced, err
+}
+
 // mountRequest gives the router the reply, addressed, to publish.
 func (b *binding) mountRequest(msg *message.Message) ([]*message.Message, error) {
 	msg.SetContext(context.WithValue(msg.Context(), replyHeadersKey{}, new(replyHeaders)))
-	produced, err := b.wire(msg)
+	produced, err := b.hosted(msg)
 	if len(produced) == 0 {
 		return nil, err
 	}

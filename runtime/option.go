@@ -41,6 +41,7 @@ type runtimeOptions struct {
 	sendError    SendErrorFunc
 	drain        time.Duration
 	concurrency  int
+	telemetry    Telemetry
 }
 
 type publisherOptions struct{ interceptors []Interceptor }
@@ -51,6 +52,7 @@ type subscribeOptions struct {
 	concurrency  int
 	batch        int
 	linger       time.Duration
+	trace        TraceMode
 	interceptors []Interceptor
 }
 
@@ -280,11 +282,14 @@ type eachOption func(i int) []SendOption
 func (eachOption) applySend(*sendOptions) {}
 
 func collectSend(opts []SendOption) sendOptions {
-	var o sendOptions
-	for _, opt := range opts {
-		opt.applySend(&o)
+	if len(opts) == 0 {
+		return sendOptions{}
 	}
-	return o
+	o := new(sendOptions)
+	for _, opt := range opts {
+		opt.applySend(o)
+	}
+	return *o
 }
 
 // background is the context of work that outlives every caller.

@@ -60,13 +60,13 @@ func (p *Publisher[M]) SendAsync(ctx context.Context, msg M, opts ...SendOption)
 func (rt *Runtime) sender(r *route, o publisherOptions) SendFunc {
 	interceptors := append(slices.Clip(rt.interceptors), o.interceptors...)
 	wire := func(ctx context.Context, out *Outgoing) *Receipt { return rt.dispatch(ctx, r, out) }
-	chain := chainSend(interceptors, wire)
+	chain := chainSend(interceptors, r.observed(wire))
 	return func(ctx context.Context, out *Outgoing) *Receipt {
 		if r.err != nil {
 			return failedReceipt("", r.err)
 		}
 		if err := rt.address(r, out); err != nil {
-			return failedReceipt(out.ID, err)
+			return r.refused(ctx, out, err)
 		}
 		return chain(ctx, out)
 	}
@@ -224,6 +224,7 @@ func (rt *Runtime) encode(r *route, out *Outgoing, now, expires time.Time) (*mes
 		return nil, fmt.Errorf("%w: the message has %d bytes, max_message_bytes is %d", ErrTooLarge, len(payload), r.settings.maxMessageBytes)
 	}
 	md := rt.envelope(r, out.ID, r.spec.Type, now)
+	payload = r.settings.compress(payload, md)
 	maps.Copy(md, out.Metadata)
 	if err := out.Headers.write(md, ""); err != nil {
 		return nil, err

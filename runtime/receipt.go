@@ -14,6 +14,9 @@ type Receipt struct {
 	then []func(error)
 	err  error
 	set  bool
+
+	observed *sendObservation // hears first; nil for nobody
+	ending   bool
 }
 
 var closedChan = func() chan struct{} {
@@ -23,6 +26,9 @@ var closedChan = func() chan struct{} {
 }()
 
 func newReceipt(id string) *Receipt { return &Receipt{id: id} }
+
+// FailedReceipt returns a receipt that has resolved with err: what an interceptor returns that refuses a message.
+func FailedReceipt(id string, err error) *Receipt { return failedReceipt(id, err) }
 
 func failedReceipt(id string, err error) *Receipt { return &Receipt{id: id, err: err, set: true} }
 
@@ -80,12 +86,31 @@ func (r *Receipt) Then(f func(error)) {
 	f(err)
 }
 
+// watch has o hear the answer before anybody else: at once if it is there. It is called before the receipt is handed out.
+func (r *Receipt) watch(o *sendObservation) {
+	r.mu.Lock()
+	if !r.set {
+		r.observed = o
+		r.mu.Unlock()
+		return
+	}
+	err := r.err
+	r.mu.Unlock()
+	o.end(err)
+}
+
 // resolve sets the answer; only the first one counts.
 func (r *Receipt) resolve(err error) bool {
 	r.mu.Lock()
-	if r.set {
+	if r.set || r.ending {
 		r.mu.Unlock()
 		return false
+	}
+	if r.observed != nil {
+		r.ending = true
+		r.mu.Unlock()
+		r.observed.end(err)
+		r.mu.Lock()
 	}
 	r.set, r.err = true, err
 	then := r.then

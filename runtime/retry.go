@@ -2,7 +2,6 @@ package async
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"strconv"
@@ -20,40 +19,39 @@ const immediateBudget = 5 * time.Second
 // RabbitMQ takes back what is unacknowledged for 30 minutes.
 const laneBudget = 20 * time.Minute
 
-// retry arranges the next attempt, or the dead letter after the last. It returns true for an attempt at once.
-func (x *delivery) retry(verdict error) (again bool) {
+// retry arranges the next attempt, or the dead letter after the last. asked is the delay that the handler asked for, or nil. It
+// returns true for an attempt at once.
+func (x *delivery) retry(failure error, asked *time.Duration) (again bool) {
 	b := x.feed.b
 	policy := b.route.settings.retry
 	if x.attempt >= policy.maxAttempts {
-		x.deadLetter(reasonAttempts, verdict)
+		x.deadLetter(reasonAttempts, failure)
 		return false
 	}
-	var after *retryAfterError
-	explicit := errors.As(verdict, &after)
 	if x.firstFailure.IsZero() {
 		x.firstFailure = time.Now()
 	}
 	spent := time.Since(x.firstFailure)
 	if b.sub.Ordered && spent >= laneBudget {
-		x.deadLetter(reasonRetryTime, verdict)
+		x.deadLetter(reasonRetryTime, failure)
 		return false
 	}
 	b.rt.counters.retried.Add(1)
 	// The number of the attempt travels with the message, so immediate tries are not begun anew on every redelivery.
-	if !explicit && b.mode == modePush && x.attempt <= policy.immediate && spent < immediateBudget {
+	if asked == nil && b.mode == modePush && x.attempt <= policy.immediate && spent < immediateBudget {
 		x.attempt++
 		return true
 	}
 	delay := policy.delay(x.attempt)
-	if explicit {
-		delay = after.delay
+	if asked != nil {
+		delay = *asked
 	}
 	if b.sub.Ordered {
 		delay = min(delay, laneBudget-spent)
 	}
 	delay = min(delay, maxDelay)
 	if b.rt.log.Enabled(x.feed.ctx, slog.LevelInfo) {
-		b.rt.log.Info("an attempt failed and is tried again", x.logArgs("max_attempts", policy.maxAttempts, "delay", delay, "error", sanitize(verdict.Error()))...)
+		b.rt.log.InfoContext(x.logContext(), "an attempt failed and is tried again", x.logArgs("max_attempts", policy.maxAttempts, "delay", delay, "error", sanitize(failure.Error()))...)
 	}
 	caps := b.route.link.caps
 	switch {
@@ -68,7 +66,7 @@ func (x *delivery) retry(verdict error) (again bool) {
 		x.hold(delay, func() { x.feed.enqueue(x.next()) })
 		x.decide(nil)
 	case caps.Delay != transport.None:
-		go x.republish(delay)
+		x.republish(delay)
 	default:
 		x.hold(delay, func() { x.republish(0) })
 		x.decide(nil)
@@ -78,6 +76,7 @@ func (x *delivery) retry(verdict error) (again bool) {
 
 // next is the same delivery for another attempt in this process.
 func (x *delivery) next() *delivery {
+	x.became(FateRetry)
 	return &delivery{feed: x.feed, d: x.d, msg: x.msg, life: x.life, attempt: x.attempt + 1, firstFailure: x.firstFailure}
 }
 
@@ -89,9 +88,10 @@ func (x *delivery) republish(delay time.Duration) {
 	msg.Metadata[transport.MetaAttempt] = strconv.Itoa(x.attempt + 1)
 	p := x.publication()
 	p.Group, p.Delay = b.sub.Group, delay
-	b.rt.sendInternal(b.route.link, p, msg, func(err error) {
+	x.became(FateRetry)
+	x.resend(PurposeRetry, p, msg, func(err error) {
 		if err != nil {
-			b.rt.log.Error("a retry could not be stored: it is stored again later", x.logArgs("error", err)...)
+			b.rt.log.ErrorContext(x.logContext(), "a retry could not be stored: it is stored again later", x.logArgs("error", err)...)
 			x.holdOn(func() { x.republish(delay) })
 			return
 		}

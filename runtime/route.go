@@ -12,10 +12,12 @@ import (
 // route is one rpc bound to its transport and settings. Publishers, clients and subscriptions of one rpc share it.
 type route struct {
 	spec     *Spec
+	name     string // of the rpc
 	link     *link
 	topic    string // physical
 	settings settings
 	declared declaration
+	observer Observer
 	order    *keyOrder // only for rpcs that are ordered by key
 	err      error     // a wrong binding: the error of every call
 }
@@ -27,13 +29,16 @@ func (rt *Runtime) route(spec *Spec) *route {
 	if r := rt.routes[spec]; r != nil {
 		return r
 	}
-	r := &route{spec: spec, topic: rt.physical(spec.Topic), settings: rt.settingsOf(spec), declared: newDeclaration()}
+	r := &route{spec: spec, name: spec.Name(), topic: rt.physical(spec.Topic), settings: rt.settingsOf(spec), declared: newDeclaration()}
 	if spec.Policy.Ordering == OrderingByKey {
 		r.order = new(keyOrder)
 	}
 	r.link, r.err = rt.linkFor(spec, r.settings.transport)
 	if r.err == nil {
 		r.err = r.check(rt)
+	}
+	if r.err == nil {
+		r.observe(rt)
 	}
 	if r.err != nil {
 		rt.problems = append(rt.problems, opError("bind", spec, r.err))

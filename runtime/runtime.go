@@ -28,6 +28,7 @@ type Runtime struct {
 	sendError      SendErrorFunc
 	drainTimeout   time.Duration
 	concurrency    int
+	telemetry      Telemetry // nil for none
 	counters       counters
 
 	links       []*link // those that were opened, the default first
@@ -83,6 +84,7 @@ func Open(ctx context.Context, opts ...Option) (*Runtime, error) {
 		sendError:    o.sendError,
 		drainTimeout: defaultDrainTimeout,
 		concurrency:  o.concurrency,
+		telemetry:    o.telemetry,
 		ready:        make(chan struct{}),
 		routes:       make(map[*Spec]*route),
 		finished:     make(chan struct{}),

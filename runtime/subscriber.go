@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"sync"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -64,12 +65,14 @@ func (s *Subscriber[M]) Receive(ctx context.Context) (*Delivery[M], error) {
 	if err != nil {
 		return nil, err
 	}
+	start := time.Now()
 	for {
 		x, err := b.take(ctx)
 		if err != nil {
 			return nil, opError("receive", s.spec, err)
 		}
 		if x.prepare() {
+			x.pulled(ctx, start)
 			return newDelivery[M](x)
 		}
 	}

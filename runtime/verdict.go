@@ -9,6 +9,17 @@ import (
 // max_attempts, then dead letter. Reject, RetryAfter and Drop say something else. Verdicts may be wrapped; the outermost
 // counts. For a request any error is the reply, and the verdicts below are errors like any other.
 
+// verdict is an error that says something else than "try again".
+type verdict interface {
+	error
+	isVerdict()
+}
+
+func (*rejectError) isVerdict()     {}
+func (*retryAfterError) isVerdict() {}
+func (*dropError) isVerdict()       {}
+func (*unfitError) isVerdict()      {}
+
 type rejectError struct{ err error }
 
 func (e *rejectError) Error() string { return "rejected: " + e.err.Error() }
@@ -45,6 +56,15 @@ func RetryAfter(d time.Duration, err error) error {
 		err = errors.New("no reason given")
 	}
 	return &retryAfterError{err: err, delay: max(d, 0)}
+}
+
+// IsVerdict reports whether err says more than "try again": whether [Reject], [RetryAfter] or [Drop] made it, or made an
+// error that it wraps.
+func IsVerdict(err error) bool {
+	var reject *rejectError
+	var retry *retryAfterError
+	var drop *dropError
+	return errors.As(err, &reject) || errors.As(err, &retry) || errors.As(err, &drop)
 }
 
 // Drop returns the verdict "forget this message": it is acknowledged, counted and logged with the reason.

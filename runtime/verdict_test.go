@@ -326,3 +326,48 @@ func TestOrderByKeySurvivesRetries(t *testing.T) {
 		}
 	})
 }
+
+func TestAVerdictIsToldFromAnError(t *testing.T) {
+	t.Parallel()
+	plain := errors.New("no")
+	for name, test := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"nothing":           {nil, false},
+		"an error":          {plain, false},
+		"reject":            {async.Reject(plain), true},
+		"retry after":       {async.RetryAfter(time.Second, plain), true},
+		"drop":              {async.Drop("no use"), true},
+		"a wrapped verdict": {fmt.Errorf("while shipping: %w", async.Reject(plain)), true},
+	} {
+		if got := async.IsVerdict(test.err); got != test.want {
+			t.Errorf("%s: got %v", name, got)
+		}
+	}
+}
+
+func TestOfNestedVerdictsTheOutermostCounts(t *testing.T) {
+	forEach(t, func(t *testing.T, w *world) {
+		for name, c := range map[string]struct {
+			verdict error
+			want    async.Stats
+		}{
+			"a drop inside a rejection":           {async.Reject(async.Drop("no")), async.Stats{DeadLettered: 1}},
+			"a rejection inside a wrapped drop":   {fmt.Errorf("%w, %w", async.Drop("no"), async.Reject(nil)), async.Stats{Dropped: 1}},
+			"a rejection inside one more attempt": {async.RetryAfter(0, async.Reject(nil)), async.Stats{Retried: 2, DeadLettered: 1}},
+			"nothing implemented, but rejected":   {async.Reject(async.ErrUnimplemented), async.Stats{DeadLettered: 1}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				// Each row has a world of its own: what is left in a queue would be the next row's.
+				w := newWorld(t, w.name)
+				rt := w.handleShip(t, func(context.Context, string) error { return c.verdict })
+				must(t, ordersv1async.NewOrdersPublisher(rt).Ship(t.Context(), &ordersv1.ShipRequest{OrderId: "1"}))
+				eventually(t, "the verdict is carried out", func() bool {
+					s := rt.Stats()
+					return s.DeadLettered == c.want.DeadLettered && s.Dropped == c.want.Dropped && s.Retried == c.want.Retried
+				})
+			})
+		}
+	})
+}

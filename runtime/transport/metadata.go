@@ -11,12 +11,19 @@ const (
 	MetaTime        = "ce-time"
 	MetaSubject     = "ce-subject"
 	MetaContentType = "ce-datacontenttype"
-	MetaKey         = "ce-partitionkey"
+	// MetaEncoding says how the payload is compressed; absent means that it is not.
+	MetaEncoding = "async-content-encoding"
+	MetaKey      = "ce-partitionkey"
 
 	// W3C trace context.
 	MetaTraceparent = "traceparent"
 	MetaTracestate  = "tracestate"
 	MetaBaggage     = "baggage"
+
+	// MetaHops counts the handlers that a message's trace has come through before it was sent, decimal.
+	MetaHops = "async-hops"
+	// MetaFailedTraceparent is, on a dead letter, the trace context of the handler that failed.
+	MetaFailedTraceparent = "async-failed-traceparent"
 
 	// Times are Unix nanoseconds, decimal. Attempt counts handler calls, from 1; without it this is the first.
 	MetaCreatedAt = "async-created-at"

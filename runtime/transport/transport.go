@@ -114,8 +114,8 @@ type Subscription struct {
 	Prefetch int
 	// DeadTopic is the queue for what fails for good, declared together with the group's queue; empty for none.
 	DeadTopic string
-	// ReadOnly promises that the receiver does not write to the metadata and the payload of its messages, which may
-	// then be shared with other receivers. The messages themselves are its own.
+	// ReadOnly promises that the receiver neither writes to the metadata and the payload of its messages, which may then
+	// be shared with other receivers, nor acks or nacks them or asks whether somebody did.
 	ReadOnly bool
 	// Broadcast makes Group a private, temporary group of this process: its queue goes away with it.
 	Broadcast bool

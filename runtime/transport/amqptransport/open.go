@@ -57,6 +57,7 @@ var (
 	_ transport.Sender    = (*Transport)(nil)
 	_ transport.Consumer  = (*Transport)(nil)
 	_ transport.Declarer  = (*Transport)(nil)
+	_ transport.Describer = (*Transport)(nil)
 	_ transport.Reporter  = (*Transport)(nil)
 	_ transport.Browser   = (*Transport)(nil)
 	_ transport.Ender     = (*consumption)(nil)

@@ -195,13 +195,19 @@ type delivery struct {
 	item         *item // nil when it is settled or was put back
 	sent         *content
 	msg          *message.Message
+	shared       message.Message // what msg is for a receiver that only reads
 	redeliveries int
 	prev, next   *delivery
 }
 
 // open makes the receiver's message. It needs no lock.
 func (d *delivery) open() {
-	d.msg = d.sent.message(d.consumption.readOnly)
+	if d.consumption.readOnly {
+		d.shared.UUID, d.shared.Payload, d.shared.Metadata = d.sent.uuid, d.sent.payload, d.sent.metadata
+		d.msg = &d.shared
+	} else {
+		d.msg = d.sent.message()
+	}
 	d.msg.SetContext(d.consumption.ctx)
 }
 

@@ -26,13 +26,10 @@ func contentOf(msg *message.Message, p transport.Publication) content {
 	return content{uuid: msg.UUID, payload: bytes.Clone(msg.Payload), metadata: maps.Clone(msg.Metadata), expires: p.Expires}
 }
 
-// message makes a new message for one receiver.
-func (c *content) message(readOnly bool) *message.Message {
+// message makes a new message for one receiver that may do anything with it.
+func (c *content) message() *message.Message {
 	msg := message.NewMessage(c.uuid, c.payload)
-	switch {
-	case readOnly:
-		msg.Metadata = c.metadata
-	case len(c.metadata) > 0:
+	if len(c.metadata) > 0 {
 		msg.Metadata = maps.Clone(c.metadata)
 	}
 	return msg

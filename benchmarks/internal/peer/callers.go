@@ -1,0 +1,33 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/asyncpb/async/benchmarks/internal/load"
+)
+
+// Callers sends the messages of a source from n goroutines, each of which waits for its send. The first error ends all.
+func Callers(ctx context.Context, n int, s *load.Source, send func(ctx context.Context, number int, intended int64) error) error {
+	var (
+		mu   sync.Mutex
+		errs []error
+		all  sync.WaitGroup
+	)
+	for range max(n, 1) {
+		all.Go(func() {
+			for number, intended, ok := s.Next(); ok; number, intended, ok = s.Next() {
+				if err := send(ctx, number, intended); err != nil {
+					s.Stop()
+					mu.Lock()
+					errs = append(errs, err)
+					mu.Unlock()
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}

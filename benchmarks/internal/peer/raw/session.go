@@ -1,0 +1,171 @@
+// Package raw is amqp091-go alone, in its best form: bytes without headers, straight to the queue, deferred confirms in a
+// window, one acknowledgement for many messages. What the others reach is measured by it.
+package raw
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/asyncpb/async/benchmarks/internal/broker"
+	"github.com/asyncpb/async/benchmarks/internal/load"
+	"github.com/asyncpb/async/benchmarks/internal/peer"
+)
+
+const (
+	// window is how many messages wait for their confirm at once.
+	window = 256
+	// prefetch is how many deliveries wait for their acknowledgement, of which one is sent for each stride.
+	prefetch = 256
+	stride   = 64
+)
+
+// New returns the peer.
+func New(b *broker.Broker) peer.Peer {
+	return peer.Peer{
+		Name: fmt.Sprintf("amqp091-go, bytes, 1 channel, window %d, prefetch %d, 1 ack for %d", window, prefetch, stride),
+		Open: func(_ context.Context, l load.Load) (peer.Session, error) { return open(b, l) },
+	}
+}
+
+type session struct {
+	load  load.Load
+	queue string
+	out   *amqp.Connection
+	in    *amqp.Connection
+	sends *amqp.Channel
+
+	consuming sync.WaitGroup
+	stop      func() error
+	failed    error
+}
+
+func open(b *broker.Broker, l load.Load) (*session, error) {
+	queue, err := b.Declare(l.Queue)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{load: l, queue: queue}
+	if s.out, err = b.Dial(); err != nil {
+		return nil, err
+	}
+	if s.in, err = b.Dial(); err != nil {
+		return nil, err
+	}
+	if s.sends, err = s.out.Channel(); err != nil {
+		return nil, err
+	}
+	if l.Mode == load.NoConfirm {
+		return s, nil
+	}
+	return s, s.sends.Confirm(false)
+}
+
+// Send sends from one goroutine: in the mode Sync it waits for each confirm, else only when the window is full.
+func (s *session) Send(ctx context.Context, src *load.Source) error {
+	body := load.Payload(s.load.Bytes, 0, 0)
+	width := window
+	if s.load.Mode == load.Sync {
+		width = 1
+	}
+	var open [window]*amqp.DeferredConfirmation
+	defer src.Stop()
+	for i := 0; ; i++ {
+		number, intended, ok := src.Next()
+		if !ok {
+			break
+		}
+		load.Stamp(body, number, intended)
+		c, err := s.sends.PublishWithDeferredConfirm("", s.queue, false, false, amqp.Publishing{DeliveryMode: amqp.Persistent, Body: body})
+		if err != nil {
+			return fmt.Errorf("publish: %w", err)
+		}
+		if c == nil {
+			continue
+		}
+		open[i%width] = c
+		if err := confirmed(ctx, open[(i+1)%width]); err != nil {
+			return err
+		}
+	}
+	for i := range open {
+		if err := confirmed(ctx, open[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func confirmed(ctx context.Context, c *amqp.DeferredConfirmation) error {
+	if c == nil {
+		return nil
+	}
+	ok, err := c.WaitContext(ctx)
+	if err == nil && !ok {
+		err = errors.New("the broker refused a message")
+	}
+	return err
+}
+
+func (s *session) Fill(ctx context.Context, src *load.Source) error { return s.Send(ctx, src) }
+
+// Receive handles in one goroutine: there is nothing to gain from more of them where a handler does not wait.
+func (s *session) Receive(_ context.Context, h load.HandleFunc) error {
+	ch, err := s.in.Channel()
+	if err != nil {
+		return err
+	}
+	if err := ch.Qos(prefetch, 0, false); err != nil {
+		return err
+	}
+	const tag = "raw"
+	deliveries, err := ch.Consume(s.queue, tag, false, false, false, false, nil)
+	if err != nil {
+		return err
+	}
+	s.stop = func() error { return ch.Cancel(tag, false) }
+	s.consuming.Go(func() { s.failed = consume(deliveries, h) })
+	return nil
+}
+
+func consume(deliveries <-chan amqp.Delivery, h load.HandleFunc) error {
+	var last amqp.Delivery
+	open := 0
+	for d := range deliveries {
+		number, intended, err := load.Parse(d.Body)
+		if err != nil {
+			return err
+		}
+		h(number, intended)
+		last = d
+		if open++; open == stride {
+			open = 0
+			if err := d.Ack(true); err != nil {
+				return fmt.Errorf("ack: %w", err)
+			}
+		}
+	}
+	if open > 0 {
+		return last.Ack(true)
+	}
+	return nil
+}
+
+func (s *session) Close(context.Context) error {
+	var errs []error
+	if s.stop != nil {
+		errs = append(errs, s.stop())
+		s.consuming.Wait()
+		errs = append(errs, s.failed)
+	}
+	return errors.Join(append(errs, s.in.Close(), s.out.Close())...)
+}
+
+func (s *session) Topology() peer.Topology { return peer.Topology{Queues: []string{s.queue}} }
+
+func (s *session) Parse(payload []byte) (number int, intended int64, err error) {
+	return load.Parse(payload)
+}

@@ -1,0 +1,27 @@
+package plan
+
+import (
+	"github.com/asyncpb/async/benchmarks/internal/inprocess"
+	"github.com/asyncpb/async/benchmarks/internal/load"
+	"github.com/asyncpb/async/benchmarks/internal/ours"
+	"github.com/asyncpb/async/benchmarks/internal/peer"
+	"github.com/asyncpb/async/benchmarks/internal/rounds"
+	"github.com/asyncpb/async/benchmarks/internal/trial"
+)
+
+func inProcess() Part {
+	at := func(p peer.Peer, t load.Telemetry) rounds.Side {
+		return rounds.Side{Peer: p, Load: load.Load{Mode: load.Sync, Telemetry: t}, Run: trial.InProcess}
+	}
+	memory := at(ours.Memory(), load.Off)
+	return Part{Title: "In process", Contests: []Contest{
+		{Contest: duel(memory, at(inprocess.Gochannel(), load.Off),
+			rate("T12", "memory transport, publish to handler, to Watermill gochannel and Router as they come", rounds.Bound{AtLeast: 4}),
+			rounds.Reading{ID: "T13", Name: "memory transport, publish to handler, time", Metric: rounds.Nanoseconds(3000), Bound: rounds.Bound{AtMost: 1}},
+			rounds.Reading{ID: "T13", Name: "memory transport, publish to handler, allocations", Metric: rounds.Allocs(40), Bound: rounds.Bound{AtMost: 1}})},
+		{Contest: duel(memory, at(inprocess.BlockingGochannel(), load.Off),
+			rate("", "memory transport, publish to handler, to Watermill gochannel that blocks and Router", rounds.Bound{}))},
+		{Contest: duel(memory, at(inprocess.Channel(), load.Off),
+			rate("", "memory transport, publish to handler, to a plain Go channel", rounds.Bound{}))},
+	}}
+}

@@ -1,0 +1,301 @@
+package async
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+// observe asks the telemetry, if there is one, for the observer of an endpoint.
+func (rt *Runtime) observe(e Endpoint) Observer {
+	if rt.telemetry == nil {
+		return Observer{}
+	}
+	return rt.telemetry.Observe(e)
+}
+
+func (r *route) observe(rt *Runtime) {
+	r.observer = rt.observe(Endpoint{Spec: r.spec, Transport: r.link.transport, Topic: r.topic, TraceMode: r.spec.Policy.Trace})
+}
+
+func (b *binding) observe(option TraceMode) {
+	mode := b.route.spec.Policy.Trace
+	if option != TraceUnspecified {
+		mode = option
+	}
+	b.observer = b.rt.observe(Endpoint{
+		Spec: b.route.spec, Transport: b.route.link.transport, Topic: b.sub.Topic, Subscription: &b.sub, TraceMode: mode,
+		Batch: b.mode == modeBatch,
+	})
+}
+
+// observed is next under observation.
+func (r *route) observed(next SendFunc) SendFunc {
+	if r.observer.Send == nil {
+		return next
+	}
+	return func(ctx context.Context, out *Outgoing) *Receipt {
+		o := &sendObservation{sending: Sending{Outgoing: out, Start: time.Now(), Batch: out.batch != nil}}
+		if out.call != nil {
+			o.sending.CorrelationID = out.call.correlationID
+		}
+		op := r.observer.Send(ctx, &o.sending)
+		if op == nil {
+			return next(ctx, out)
+		}
+		if out.batch != nil {
+			*out.batch = append(*out.batch, op)
+		}
+		inside := op.Context(ctx)
+		if out.Async {
+			out.life = op.Context(out.life)
+		} else {
+			out.life = inside
+		}
+		receipt := next(inside, out)
+		o.op = op
+		if out.Async {
+			o.returned = time.Now()
+		}
+		receipt.watch(o)
+		return receipt
+	}
+}
+
+// refused is a send that did not get as far as the interceptors.
+func (r *route) refused(ctx context.Context, out *Outgoing, err error) *Receipt {
+	refuse := func(context.Context, *Outgoing) *Receipt { return failedReceipt(out.ID, err) }
+	return r.observed(refuse)(ctx, out)
+}
+
+// sendObservation is the observed end of a send.
+type sendObservation struct {
+	sending  Sending
+	op       Operation
+	returned time.Time
+}
+
+func (o *sendObservation) end(err error) { o.op.End(Result{Err: err, Returned: o.returned}) }
+
+// observeBatch begins the observation of a batch that was handed over, and returns what ends it.
+func (r *route) observeBatch(ctx context.Context, start time.Time, messages []Operation) func(error) {
+	if r.observer.SendBatch == nil || len(messages) == 0 {
+		return func(error) {}
+	}
+	op := r.observer.SendBatch(ctx, &SendingBatch{Spec: r.spec, Start: start, Messages: messages})
+	if op == nil {
+		return func(error) {}
+	}
+	return func(err error) { op.End(Result{Err: err}) }
+}
+
+// observation is a delivery under observation: a handler's work, or a pull.
+type observation struct {
+	receiving Receiving
+	one       [1]ReceivedDelivery
+	settling  Settling
+	op        Operation
+	done      time.Time // when the handler was done
+	err       error
+	tries     int
+	reply     error // what a request's handler answers, if it is an error
+	ended     atomic.Bool
+}
+
+func (o *observation) end(r Result) {
+	if o.ended.CompareAndSwap(false, true) {
+		o.op.End(r)
+	}
+}
+
+// received describes the delivery to an observer.
+func (x *delivery) received() ReceivedDelivery {
+	return ReceivedDelivery{Message: x.msg, Delivery: x.d, Attempt: x.attempt}
+}
+
+// begin starts the observation of a handler's work, once for all attempts in this process.
+func (x *delivery) begin(ctx context.Context, received bool) *observation {
+	process := x.feed.b.observer.Process
+	if process == nil {
+		return nil
+	}
+	o := &observation{one: [1]ReceivedDelivery{x.received()}}
+	o.receiving = Receiving{Start: time.Now(), Deliveries: o.one[:], Received: received}
+	if o.op = process(ctx, &o.receiving); o.op == nil {
+		return nil
+	}
+	x.observation.Store(o)
+	return o
+}
+
+// beginPush is begin for a handler that the feed calls.
+func (x *delivery) beginPush() {
+	if x.feed.b.observer.Process != nil && x.observation.Load() == nil {
+		x.begin(x.feed.lifelines.of(x.feed.ctx, x.life), false)
+	}
+}
+
+// pulled observes that the delivery is handed to who waited for it since start.
+func (x *delivery) pulled(ctx context.Context, start time.Time) {
+	receive := x.feed.b.observer.Receive
+	if receive == nil {
+		return
+	}
+	op := receive(ctx, &Receiving{Start: start, Deliveries: []ReceivedDelivery{x.received()}})
+	if op == nil {
+		return
+	}
+	o := &observation{op: op}
+	o.end(Result{})
+	x.observation.Store(o)
+}
+
+// beginBatch observes the handling of a batch. What it returns ends it.
+func (f *feed) beginBatch(entries []*delivery) func(error) {
+	process := f.b.observer.Process
+	if process == nil {
+		return func(error) {}
+	}
+	r := &Receiving{Start: time.Now(), Deliveries: make([]ReceivedDelivery, 0, len(entries))}
+	for _, x := range entries {
+		r.Deliveries = append(r.Deliveries, x.received())
+	}
+	op := process(f.ctx, r)
+	if op == nil {
+		return func(error) {}
+	}
+	for _, x := range entries {
+		o := &observation{op: op}
+		o.ended.Store(true) // the batch ends as one
+		x.observation.Store(o)
+	}
+	return func(err error) { op.End(Result{Err: err, Tries: 1}) }
+}
+
+// context returns parent with what the observation adds.
+func (x *delivery) observedContext(parent context.Context) context.Context {
+	if o := x.observation.Load(); o != nil {
+		return o.op.Context(parent)
+	}
+	return parent
+}
+
+func (x *delivery) operation() Operation {
+	if o := x.observation.Load(); o != nil {
+		return o.op
+	}
+	return nil
+}
+
+// handled notes the verdict on an attempt, and when it was given.
+func (x *delivery) handled(verdict error) {
+	if o := x.observation.Load(); o != nil && !o.ended.Load() {
+		o.done, o.err = time.Now(), verdict
+		if verdict == nil {
+			o.err = o.reply
+		}
+		o.tries++
+	}
+}
+
+// answered notes what a request's handler answers: for the transport it has succeeded in any case.
+func (x *delivery) answered(err error) {
+	if o := x.observation.Load(); o != nil {
+		o.reply = err
+	}
+}
+
+// became ends the observation of the handler's work. Only the first call counts.
+func (x *delivery) became(fate Fate) {
+	if o := x.observation.Load(); o != nil {
+		o.end(Result{Err: o.err, At: o.done, Attempt: x.attempt, Tries: o.tries, Fate: fate})
+	}
+}
+
+// observeSettle ends the observation of the work, and begins that of the settlement.
+func (x *delivery) observeSettle(o transport.Outcome) Operation {
+	settle := x.feed.b.observer.Settle
+	if settle == nil {
+		return nil
+	}
+	if o == transport.Ack {
+		x.became(FateAck)
+	} else {
+		x.became(FateRequeue)
+	}
+	s := Settling{Outcome: o, Delivery: x.d, Message: x.msg}
+	observed := x.observation.Load()
+	if observed == nil {
+		return settle(&s)
+	}
+	s.Parent = observed.op
+	observed.settling = s
+	return settle(&observed.settling)
+}
+
+// resend is sendInternal on behalf of the delivery.
+func (x *delivery) resend(purpose Purpose, p transport.Publication, msg *message.Message, done func(error)) {
+	b := x.feed.b
+	if b.observer.Resend != nil {
+		op := b.observer.Resend(&Resending{Purpose: purpose, Publication: p, Message: msg, Cause: x.msg, Parent: x.operation()})
+		if op != nil {
+			msg.SetContext(op.Context(msg.Context()))
+			then := done
+			done = func(err error) {
+				op.End(Result{Err: err})
+				then(err)
+			}
+		}
+	}
+	b.rt.sendInternal(b.route.link, p, msg, done)
+}
+
+// context is Operation.Context; a nil observation adds nothing.
+func (o *observation) context(parent context.Context) context.Context {
+	if o == nil {
+		return parent
+	}
+	return o.op.Context(parent)
+}
+
+// observe begins the observation of a call.
+func (s *callState) observe(ctx context.Context, o *Observer) context.Context {
+	s.observer = o
+	if o.Call == nil {
+		return ctx
+	}
+	s.op = o.Call(ctx, &Calling{Spec: s.spec, Start: time.Now()})
+	if s.op == nil {
+		return ctx
+	}
+	return s.op.Context(ctx)
+}
+
+// observed ends the observation of a call.
+func (s *callState) observed(err error) {
+	if s.op != nil {
+		s.op.End(Result{Err: err})
+	}
+}
+
+// replied observes the reply to a call.
+func (s *callState) replied(msg *message.Message, d transport.Delivery) {
+	if s.observer == nil || s.observer.Receive == nil {
+		return
+	}
+	ctx := context.Background()
+	if s.op != nil {
+		ctx = s.op.Context(ctx)
+	}
+	op := s.observer.Receive(ctx, &Receiving{Start: time.Now(), Reply: true, Source: s.replyTo, Deliveries: []ReceivedDelivery{{Message: msg, Delivery: d}}})
+	if op != nil {
+		op.End(Result{})
+	}
+}
+
+// logContext is the context in which the runtime logs what concerns the delivery.
+func (x *delivery) logContext() context.Context { return x.observedContext(context.Background()) }

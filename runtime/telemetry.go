@@ -1,0 +1,187 @@
+package async
+
+import (
+	"context"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+// Telemetry observes what becomes of every message: package asyncotel makes traces and metrics of it. Interceptors are the
+// users' tool; this is for what has to see each hand-over, retry and settlement as well.
+type Telemetry interface {
+	// Observe is called once for each rpc that is sent or called, and once for each binding, before their first message. It
+	// is the place to prepare what all messages of the endpoint share.
+	Observe(e Endpoint) Observer
+}
+
+// Endpoint is one end of an rpc on a transport. New fields may be added.
+type Endpoint struct {
+	// Spec is the rpc. It is shared: do not change it.
+	Spec *Spec
+	// Transport carries it. Its [transport.Describer], if it is one, names what its system calls a destination.
+	Transport transport.Transport
+	// Topic is the physical topic.
+	Topic string
+	// Subscription is nil where messages are sent.
+	Subscription *transport.Subscription
+	// TraceMode is what [WithTraceMode] or else the contract says.
+	TraceMode TraceMode
+	// Batch is true for a batch handler.
+	Batch bool
+}
+
+// Observer has a function for each thing that can happen at an [Endpoint]; a nil function observes nothing, and costs nothing. Its
+// functions are called from many goroutines at once. They may return nil for an operation that is not observed. What they
+// get belongs to the runtime, and may be read until the operation has ended. New functions may be added.
+type Observer struct {
+	// Send is called for a message of the user's, after the interceptors and before it is encoded. It may set the metadata of
+	// the message. The operation ends with the receipt, before anybody who waits for it goes on.
+	Send func(ctx context.Context, s *Sending) Operation
+	// SendBatch is called after all messages of a batch were handed over.
+	SendBatch func(ctx context.Context, s *SendingBatch) Operation
+	// Call is called for a request before it is sent; the operation ends with the call.
+	Call func(ctx context.Context, c *Calling) Operation
+	// Receive is called when a pulled message, or a reply, is about to be handed to who waits for it.
+	Receive func(ctx context.Context, r *Receiving) Operation
+	// Process is called before a handler: of one message, with all its attempts in process, or of a batch. The operation
+	// ends, with the time at which the handler was done, when it is known what becomes of the message.
+	Process func(ctx context.Context, r *Receiving) Operation
+	// Resend is called before the runtime itself sends: a retry, a dead letter, a reply. It may write to the metadata of the
+	// message.
+	Resend func(r *Resending) Operation
+	// Settle is called before a delivery is settled; the operation ends when the transport reports that it is.
+	Settle func(s *Settling) Operation
+}
+
+// Operation is something under way that is observed.
+type Operation interface {
+	// Context returns parent with what belongs to the operation. It may be called at any time, also after End.
+	Context(parent context.Context) context.Context
+	// End is called once. It must not block.
+	End(r Result)
+}
+
+// Result is how an operation ended. New fields may be added.
+type Result struct {
+	// Err is nil on success. For a handler it is its verdict.
+	Err error
+	// At is when it ended; zero is now.
+	At time.Time
+	// Returned is when an asynchronous send gave its caller the receipt; zero for all others.
+	Returned time.Time
+	// Attempt is the number of the handler's last call, from 1; Tries is how many calls this operation saw.
+	Attempt, Tries int
+	// Fate is what became of a handled message.
+	Fate Fate
+}
+
+// Fate is what becomes of a delivery, as traces tell it.
+type Fate string
+
+// The fates of a delivery. The zero value stands for a batch, whose entries may have different ones.
+const (
+	// FateAck: handled, or dropped by its handler.
+	FateAck Fate = "ack"
+	// FateRequeue: put back for another consumer, uncounted.
+	FateRequeue Fate = "nack_requeue"
+	// FateRetry: stored for another attempt.
+	FateRetry Fate = "retry"
+	// FateDeadLetter: stored as a dead letter.
+	FateDeadLetter Fate = "dead_letter"
+	// FateReject: failed for good, where there are no dead letters.
+	FateReject Fate = "reject"
+)
+
+// Sending is a message that is being sent.
+type Sending struct {
+	Outgoing *Outgoing
+	Start    time.Time
+	// CorrelationID belongs to a request's reply; empty for all others.
+	CorrelationID string
+	// Batch is true for a message of a batch.
+	Batch bool
+}
+
+// SendingBatch is a batch that is being sent.
+type SendingBatch struct {
+	Spec  *Spec
+	Start time.Time
+	// Messages are what Send returned for each message of the batch; nil for those that were refused before.
+	Messages []Operation
+}
+
+// Calling is a request with its reply.
+type Calling struct {
+	Spec  *Spec
+	Start time.Time
+}
+
+// Receiving is what was received: one delivery, or those of a batch.
+type Receiving struct {
+	// Start is when the receiver began to wait, or the handler's work began.
+	Start      time.Time
+	Deliveries []ReceivedDelivery
+	// Reply is true for the reply to a call, which came from the address Source.
+	Reply  bool
+	Source string
+	// Received is true for what Receive, or the Process of a batch, was told of before.
+	Received bool
+}
+
+// ReceivedDelivery is one message that was received.
+type ReceivedDelivery struct {
+	Message *message.Message
+	// Delivery is nil on a Watermill router.
+	Delivery transport.Delivery
+	// Attempt is the number of the handler's next call for this message, from 1.
+	Attempt int
+}
+
+// Purpose is why the runtime itself sends a message.
+type Purpose uint8
+
+// The purposes.
+const (
+	// PurposeRetry stores a message for its next attempt.
+	PurposeRetry Purpose = iota + 1
+	// PurposeDeadLetter stores one that failed for good.
+	PurposeDeadLetter
+	// PurposeReply answers a request.
+	PurposeReply
+	// PurposeProduce sends what a Watermill middleware produced.
+	PurposeProduce
+)
+
+// Resending is a message that the runtime itself sends on behalf of a delivery.
+type Resending struct {
+	Purpose     Purpose
+	Publication transport.Publication
+	Message     *message.Message
+	// Cause is the delivery's message.
+	Cause *message.Message
+	// Parent is what Process or Receive returned for the delivery; nil if there was nothing.
+	Parent Operation
+}
+
+// Settling is a delivery that is being settled.
+type Settling struct {
+	Outcome  transport.Outcome
+	Delivery transport.Delivery
+	Message  *message.Message
+	// Parent is what Process or Receive returned for the delivery; nil if there was nothing.
+	Parent Operation
+}
+
+// WithTelemetry has t observe the runtime. By default nothing is observed.
+func WithTelemetry(t Telemetry) Option {
+	return optionFunc(func(o *runtimeOptions) { o.telemetry = t })
+}
+
+// WithTraceMode says how the traces of this subscription's handlers relate to the senders'. It wins over the contract's
+// policy. Without telemetry it means nothing.
+func WithTraceMode(m TraceMode) SubscribeOption {
+	return subscribeFunc(func(o *subscribeOptions) { o.trace = m })
+}
