@@ -46,6 +46,7 @@ test: ## Run the tests with the race detector against RabbitMQ (PKG=./... RUN=. 
 	@$(if $(RACE),,echo "no C compiler: testing without the race detector" >&2)
 	@ASYNC_TEST_AMQP_URL=$$(scripts/rabbitmq); export ASYNC_TEST_AMQP_URL; \
 	$(GO) test $(RACE) -p 2 -timeout $(TIMEOUT) -run '$(RUN)' $(TESTFLAGS) $(PKG)
+	@$(if $(filter ./...,$(PKG)),$(GO) -C test/interceptors test $(RACE) -timeout $(TIMEOUT) -run '$(RUN)' $(TESTFLAGS) ./...)
 
 .PHONY: conformance
 conformance: ## Run Watermill's suite and ours 20 times in a row on every transport (COUNT=20)
@@ -56,7 +57,7 @@ conformance: ## Run Watermill's suite and ours 20 times in a row on every transp
 .PHONY: bars
 bars: ## Hold order and throughput to their bars at full size, for a quarter of an hour
 	@ASYNC_TEST_AMQP_URL=$$(scripts/rabbitmq); export ASYNC_TEST_AMQP_URL; \
-	ASYNC_TEST_BARS=full $(GO) test -timeout 1h -count 1 -v -run 'Bar' ./runtime
+	ASYNC_TEST_BARS=full $(GO) test -timeout 1h -count 1 -v -run 'Bar' ./runtime ./runtime/asyncconnect
 
 .PHONY: generate
 generate: ## Generate code from the .proto files with buf
@@ -70,6 +71,7 @@ check-generate: ## Fail if generated code is not what make generate writes
 .PHONY: lint
 lint: ## Lint Go and proto files, and check that go.mod is tidy
 	@$(GO) mod tidy -diff
+	@$(GO) -C test/interceptors mod tidy -diff
 	@cd benchmarks && $(GO) mod tidy -diff
 	@$(BUF) lint
 	@$(GOLANGCI_LINT) run

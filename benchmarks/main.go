@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/asyncpb/async/benchmarks/internal/broker"
+	"github.com/asyncpb/async/benchmarks/internal/otelsdk"
 	"github.com/asyncpb/async/benchmarks/internal/plan"
 	"github.com/asyncpb/async/benchmarks/internal/report"
 	"github.com/asyncpb/async/benchmarks/internal/rounds"
@@ -88,7 +89,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.Close()) }()
+	defer func() { err = errors.Join(err, b.Close(), otelsdk.Shutdown(context.WithoutCancel(ctx))) }()
 	r := &report.Report{Form: "full", Began: time.Now(), Rounds: f.settings.Rounds, Machine: report.NewMachine(b.Version())}
 	if f.short {
 		r.Form = "short"

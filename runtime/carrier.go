@@ -16,6 +16,8 @@ type Carrier struct {
 	// DeadTopic is the physical name of the queue of dead letters that contract or configuration name; empty where
 	// it is the group's own.
 	DeadTopic string
+	// MaxMessageBytes is the largest payload that is sent or received; 1 MiB unless configured.
+	MaxMessageBytes int64
 
 	namespace string
 }
@@ -36,8 +38,8 @@ func (rt *Runtime) Carrier(rpc, deadTopic string) Carrier {
 	if deadTopic != "" {
 		contract.DeadLetter.Topic = &deadTopic
 	}
-	s := rt.config.Defaults.Merge(contract).Merge(rt.config.Find(service, method))
-	c := Carrier{Transport: rt.defaultLink.transport, App: rt.app, namespace: rt.namespace}
+	s := builtIn().Merge(rt.config.Defaults).Merge(contract).Merge(rt.config.Find(service, method))
+	c := Carrier{Transport: rt.defaultLink.transport, App: rt.app, MaxMessageBytes: *s.MaxMessageBytes, namespace: rt.namespace}
 	if s.DeadLetter.Topic != nil && *s.DeadLetter.Topic != "" {
 		c.DeadTopic = c.Physical(*s.DeadLetter.Topic)
 	}

@@ -2,6 +2,7 @@ package async
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -38,7 +39,7 @@ func (c *Client[Req, Res]) Call(ctx context.Context, req Req, opts ...SendOption
 // CallAsync sends req and returns; the Call resolves with the reply. req is encoded before CallAsync returns. ctx governs
 // the whole call.
 func (c *Client[Req, Res]) CallAsync(ctx context.Context, req Req, opts ...SendOption) *Call[Res] {
-	s := &callState{spec: c.route.spec, done: make(chan struct{})}
+	s := &callState{spec: c.route.spec, limit: c.route.settings.maxMessageBytes, done: make(chan struct{})}
 	call := &Call[Res]{state: s}
 	if c.route.err != nil {
 		s.resolve(nil, nil, c.route.err)
@@ -119,6 +120,7 @@ func (c *Call[Res]) Info() *Info {
 // callState is one call waiting for its reply.
 type callState struct {
 	spec          *Spec
+	limit         int64 // bytes of a reply
 	deadline      time.Time
 	correlationID string
 	replyTo       string
@@ -175,7 +177,16 @@ func (s *callState) receive(d transport.Delivery) {
 	info.RPC = s.spec.Name()
 	info.Headers = readHeaders(msg.Metadata, transport.PrefixHeader)
 	info.Trailers = readHeaders(msg.Metadata, transport.PrefixTrailer)
-	if err := readStatus(msg); err != nil {
+	payload, err := transport.Decompress(msg.Metadata[transport.MetaEncoding], msg.Payload, s.limit)
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		s.resolve(nil, info, NewError(CodeResourceExhausted, "the reply is larger than max_message_bytes: %w", err))
+		return
+	case err != nil:
+		s.resolve(nil, info, NewError(CodeInternal, "the reply cannot be decoded: %w", err))
+		return
+	}
+	if err := readStatus(msg.Metadata, payload); err != nil {
 		s.resolve(nil, info, err)
 		return
 	}
@@ -184,7 +195,7 @@ func (s *callState) receive(d transport.Delivery) {
 		s.resolve(nil, info, NewError(CodeInternal, "the reply is of type %q, want %q", sanitize(have), want))
 		return
 	}
-	if err := unmarshal(msg.Metadata[transport.MetaContentType], msg.Payload, reply); err != nil {
+	if err := unmarshal(msg.Metadata[transport.MetaContentType], payload, reply); err != nil {
 		s.resolve(nil, info, NewError(CodeInternal, "the reply cannot be decoded: %w", err))
 		return
 	}

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"mime"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/asyncpb/async/runtime/transport"
 )
 
 // Codec turns messages into payloads.
@@ -37,6 +40,19 @@ func (c Codec) marshal(m proto.Message) ([]byte, error) {
 		return protojson.Marshal(m)
 	}
 	return proto.Marshal(m)
+}
+
+// compress makes large payloads smaller, if the settings ask for it, and says so in the metadata.
+func (s *settings) compress(payload []byte, md message.Metadata) []byte {
+	if s.compressAbove <= 0 || int64(len(payload)) <= s.compressAbove {
+		return payload
+	}
+	small, ok := transport.Compress(payload)
+	if !ok {
+		return payload
+	}
+	md[transport.MetaEncoding] = transport.EncodingGzip
+	return small
 }
 
 // unmarshal decodes by content type. Unknown fields are kept (protobuf) or ignored (JSON), so that an old consumer reads

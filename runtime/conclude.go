@@ -39,7 +39,7 @@ func (x *delivery) concludeFailure(failure error) (again bool) {
 		if !errors.Is(failure, ErrUnimplemented) {
 			return x.retry(failure, nil)
 		}
-		b.rt.log.Error("a handler is not implemented: the binding is paused", x.logArgs()...)
+		b.rt.log.ErrorContext(x.logContext(), "a handler is not implemented: the binding is paused", x.logArgs()...)
 		b.pause(ErrUnimplemented)
 		x.requeue()
 		return false
@@ -53,7 +53,7 @@ func (x *delivery) concludeFailure(failure error) (again bool) {
 		x.deadLetter(reasonRejected, v.err)
 	case *dropError:
 		b.rt.counters.dropped.Add(1)
-		b.rt.log.Info("a handler dropped a message", x.logArgs("reason", sanitize(v.reason))...)
+		b.rt.log.InfoContext(x.logContext(), "a handler dropped a message", x.logArgs("reason", sanitize(v.reason))...)
 		x.settle(transport.Ack)
 	}
 	return false
@@ -103,7 +103,7 @@ func (x *delivery) sendReply(produced []*message.Message, then func()) {
 	x.resend(PurposeReply, p, reply, func(err error) {
 		if err != nil {
 			rt.counters.lostReplies.Add(1)
-			rt.log.Warn("a reply was not delivered", x.logArgs("error", err)...)
+			rt.log.WarnContext(x.logContext(), "a reply was not delivered", x.logArgs("error", err)...)
 		}
 		then()
 	})
@@ -135,7 +135,7 @@ func (x *delivery) sendProduced(produced []*message.Message) {
 		errs = append(errs, <-done)
 	}
 	if err := errors.Join(errs...); err != nil {
-		rt.log.Error("what a middleware produced was not sent: the message goes back", x.logArgs("error", err)...)
+		rt.log.ErrorContext(x.logContext(), "what a middleware produced was not sent: the message goes back", x.logArgs("error", err)...)
 		x.requeueLater()
 		return
 	}

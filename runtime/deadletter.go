@@ -14,7 +14,7 @@ func (x *delivery) deadLetter(reason string, cause error) {
 	text := sanitize(cause.Error())
 	if b.route.settings.deadDisabled || b.sub.DeadTopic == "" {
 		b.rt.counters.dropped.Add(1)
-		b.rt.log.Error("a message failed for good and was dropped: its group has no dead letters", x.logArgs("reason", reason, "error", text)...)
+		b.rt.log.ErrorContext(x.logContext(), "a message failed for good and was dropped: its group has no dead letters", x.logArgs("reason", reason, "error", text)...)
 		x.became(FateReject)
 		x.settle(transport.Ack)
 		return
@@ -32,12 +32,12 @@ func (x *delivery) deadLetter(reason string, cause error) {
 	x.became(FateDeadLetter)
 	x.resend(PurposeDeadLetter, p, msg, func(err error) {
 		if err != nil {
-			b.rt.log.Error("a dead letter could not be stored: it is stored again later", x.logArgs("reason", reason, "dead_error", text, "error", err)...)
+			b.rt.log.ErrorContext(x.logContext(), "a dead letter could not be stored: it is stored again later", x.logArgs("reason", reason, "dead_error", text, "error", err)...)
 			x.holdOn(func() { x.deadLetter(reason, cause) })
 			return
 		}
 		b.rt.counters.deadLettered.Add(1)
-		b.rt.log.Warn("a message failed for good and is a dead letter", x.logArgs("queue", b.sub.DeadTopic, "reason", reason, "error", text)...)
+		b.rt.log.WarnContext(x.logContext(), "a message failed for good and is a dead letter", x.logArgs("queue", b.sub.DeadTopic, "reason", reason, "error", text)...)
 		x.settle(transport.Ack)
 	})
 }

@@ -110,6 +110,6 @@ func (d *deduplicator) end(ctx context.Context, key string, ok bool) {
 	}
 	if call := callOf(ctx); call != nil {
 		x := call.delivery
-		x.feed.b.rt.log.Error("the store of handled messages could not be told of one", x.logArgs("handled", ok, "error", err)...)
+		x.feed.b.rt.log.ErrorContext(x.logContext(), "the store of handled messages could not be told of one", x.logArgs("handled", ok, "error", err)...)
 	}
 }

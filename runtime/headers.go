@@ -57,6 +57,9 @@ func reserved(name string) bool {
 	}
 }
 
+// ReservedHeader reports whether no user header may have this name; see [Headers].
+func ReservedHeader(name string) bool { return reserved(strings.ToLower(name)) }
+
 func checkHeaderName(name string) error {
 	switch {
 	case len(name) > maxHeaderName:

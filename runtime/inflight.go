@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -43,7 +44,7 @@ func (x *delivery) settle(o transport.Outcome) {
 			op.End(Result{Err: err})
 		}
 		if err != nil && !errors.Is(err, ErrDeliveryLost) {
-			x.feed.b.rt.log.Warn("a settlement failed: the message will come again", x.logArgs("outcome", o.String(), "error", err)...)
+			x.feed.b.rt.log.WarnContext(x.logContext(), "a settlement failed: the message will come again", x.logArgs("outcome", o.String(), "error", err)...)
 		}
 		x.decide(err)
 		x.feed.open.Done()
@@ -110,7 +111,7 @@ func (x *delivery) expired() bool {
 	}
 	rt := x.feed.b.rt
 	rt.counters.expired.Add(1)
-	rt.log.Info("a message expired before it was handled", x.logArgs("deadline", deadline)...)
+	rt.log.InfoContext(x.logContext(), "a message expired before it was handled", x.logArgs("deadline", deadline)...)
 	x.settle(transport.Ack)
 	return true
 }
@@ -147,7 +148,7 @@ func (x *delivery) attemptOnce() (produced []*message.Message, verdict error) {
 			}
 		case !finished:
 			// The handler ended its goroutine. Nothing after this function runs, so the verdict is given here.
-			x.feed.b.rt.log.Error("a handler ended its goroutine", x.logArgs("stack", string(debug.Stack()))...)
+			x.feed.b.rt.log.ErrorContext(x.logContext(), "a handler ended its goroutine", x.logArgs("stack", string(debug.Stack()))...)
 			x.concludeGoexit()
 		}
 	}()
@@ -180,9 +181,12 @@ type panicError struct{ value any }
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
+// ErrorType is the error.type of telemetry.
+func (*panicError) ErrorType() string { return "async.panic" }
+
 // panicked logs a handler's panic with its stack, which goes nowhere else, and returns it as an error.
 func (x *delivery) panicked(value any) error {
-	x.feed.b.rt.log.Error("a handler panicked", x.logArgs("panic", sanitize(fmt.Sprint(value)), "stack", string(debug.Stack()))...)
+	x.feed.b.rt.log.ErrorContext(x.logContext(), "a handler panicked", x.logArgs("panic", sanitize(fmt.Sprint(value)), "stack", string(debug.Stack()))...)
 	return &panicError{value: value}
 }
 
@@ -257,12 +261,7 @@ func (b *binding) handleWire(msg *message.Message) ([]*message.Message, error) {
 
 // reply encodes a request's answer. What cannot be encoded becomes an error for the caller.
 func (b *binding) reply(ctx context.Context, msg *message.Message, reply proto.Message, failure error) (*message.Message, error) {
-	var headers Headers
-	if h, _ := ctx.Value(replyHeadersKey{}).(*replyHeaders); h != nil {
-		h.mu.Lock()
-		headers = h.headers
-		h.mu.Unlock()
-	}
+	headers, _ := ctx.Value(replyHeadersKey{}).(*replyHeaders)
 	if failure == nil && (reply == nil || !reply.ProtoReflect().IsValid()) {
 		failure = NewError(CodeInternal, "the handler returned neither a reply nor an error")
 	}
@@ -308,6 +307,14 @@ type unfitError struct {
 func (e *unfitError) Error() string { return e.reason + ": " + e.err.Error() }
 func (e *unfitError) Unwrap() error { return e.err }
 
+// ErrorType is the error.type of telemetry.
+func (e *unfitError) ErrorType() string {
+	if e.reason == reasonUndecodable {
+		return "async.unmarshal"
+	}
+	return "async." + strings.ReplaceAll(e.reason, "-", "_")
+}
+
 // decode checks and decodes a message. Nothing reaches a handler by its looks alone: an empty payload, or one of another
 // type, decodes without error.
 func (b *binding) decode(msg *message.Message) (*Incoming, error) {
@@ -324,8 +331,15 @@ func (b *binding) decode(msg *message.Message) (*Incoming, error) {
 	if size := int64(len(msg.Payload)); size > b.route.settings.maxMessageBytes {
 		return unfit(reasonTooLarge, "the message has %d bytes, max_message_bytes is %d", size, b.route.settings.maxMessageBytes)
 	}
+	payload, err := transport.Decompress(md[transport.MetaEncoding], msg.Payload, b.route.settings.maxMessageBytes)
+	if errors.Is(err, ErrTooLarge) {
+		return unfit(reasonTooLarge, "%w", err)
+	}
+	if err != nil {
+		return unfit(reasonUndecodable, "%w", err)
+	}
 	input := spec.Input()
-	if err := unmarshal(md[transport.MetaContentType], msg.Payload, input); err != nil {
+	if err := unmarshal(md[transport.MetaContentType], payload, input); err != nil {
 		return unfit(reasonUndecodable, "%w", err)
 	}
 	if b.rt.validate != nil {

@@ -39,11 +39,11 @@ func (r *route) observed(next SendFunc) SendFunc {
 		return next
 	}
 	return func(ctx context.Context, out *Outgoing) *Receipt {
-		s := &Sending{Outgoing: out, Start: time.Now(), Batch: out.batch != nil}
+		o := &sendObservation{sending: Sending{Outgoing: out, Start: time.Now(), Batch: out.batch != nil}}
 		if out.call != nil {
-			s.CorrelationID = out.call.correlationID
+			o.sending.CorrelationID = out.call.correlationID
 		}
-		op := r.observer.Send(ctx, s)
+		op := r.observer.Send(ctx, &o.sending)
 		if op == nil {
 			return next(ctx, out)
 		}
@@ -57,7 +57,7 @@ func (r *route) observed(next SendFunc) SendFunc {
 			out.life = inside
 		}
 		receipt := next(inside, out)
-		o := &sendObservation{op: op}
+		o.op = op
 		if out.Async {
 			o.returned = time.Now()
 		}
@@ -74,6 +74,7 @@ func (r *route) refused(ctx context.Context, out *Outgoing, err error) *Receipt 
 
 // sendObservation is the observed end of a send.
 type sendObservation struct {
+	sending  Sending
 	op       Operation
 	returned time.Time
 }
@@ -94,12 +95,15 @@ func (r *route) observeBatch(ctx context.Context, start time.Time, messages []Op
 
 // observation is a delivery under observation: a handler's work, or a pull.
 type observation struct {
-	op    Operation
-	done  time.Time // when the handler was done
-	err   error
-	tries int
-	reply error // what a request's handler answers, if it is an error
-	ended atomic.Bool
+	receiving Receiving
+	one       [1]ReceivedDelivery
+	settling  Settling
+	op        Operation
+	done      time.Time // when the handler was done
+	err       error
+	tries     int
+	reply     error // what a request's handler answers, if it is an error
+	ended     atomic.Bool
 }
 
 func (o *observation) end(r Result) {
@@ -114,16 +118,16 @@ func (x *delivery) received() ReceivedDelivery {
 }
 
 // begin starts the observation of a handler's work, once for all attempts in this process.
-func (x *delivery) begin(ctx context.Context) *observation {
+func (x *delivery) begin(ctx context.Context, received bool) *observation {
 	process := x.feed.b.observer.Process
 	if process == nil {
 		return nil
 	}
-	op := process(ctx, &Receiving{Start: time.Now(), Deliveries: []ReceivedDelivery{x.received()}})
-	if op == nil {
+	o := &observation{one: [1]ReceivedDelivery{x.received()}}
+	o.receiving = Receiving{Start: time.Now(), Deliveries: o.one[:], Received: received}
+	if o.op = process(ctx, &o.receiving); o.op == nil {
 		return nil
 	}
-	o := &observation{op: op}
 	x.observation.Store(o)
 	return o
 }
@@ -131,7 +135,7 @@ func (x *delivery) begin(ctx context.Context) *observation {
 // beginPush is begin for a handler that the feed calls.
 func (x *delivery) beginPush() {
 	if x.feed.b.observer.Process != nil && x.observation.Load() == nil {
-		x.begin(x.feed.lifelines.of(x.feed.ctx, x.life))
+		x.begin(x.feed.lifelines.of(x.feed.ctx, x.life), false)
 	}
 }
 
@@ -223,7 +227,14 @@ func (x *delivery) observeSettle(o transport.Outcome) Operation {
 	} else {
 		x.became(FateRequeue)
 	}
-	return settle(&Settling{Outcome: o, Delivery: x.d, Message: x.msg, Parent: x.operation()})
+	s := Settling{Outcome: o, Delivery: x.d, Message: x.msg}
+	observed := x.observation.Load()
+	if observed == nil {
+		return settle(&s)
+	}
+	s.Parent = observed.op
+	observed.settling = s
+	return settle(&observed.settling)
 }
 
 // resend is sendInternal on behalf of the delivery.
@@ -280,8 +291,11 @@ func (s *callState) replied(msg *message.Message, d transport.Delivery) {
 	if s.op != nil {
 		ctx = s.op.Context(ctx)
 	}
-	op := s.observer.Receive(ctx, &Receiving{Start: time.Now(), Reply: true, Deliveries: []ReceivedDelivery{{Message: msg, Delivery: d}}})
+	op := s.observer.Receive(ctx, &Receiving{Start: time.Now(), Reply: true, Source: s.replyTo, Deliveries: []ReceivedDelivery{{Message: msg, Delivery: d}}})
 	if op != nil {
 		op.End(Result{})
 	}
 }
+
+// logContext is the context in which the runtime logs what concerns the delivery.
+func (x *delivery) logContext() context.Context { return x.observedContext(context.Background()) }

@@ -224,6 +224,7 @@ func (rt *Runtime) encode(r *route, out *Outgoing, now, expires time.Time) (*mes
 		return nil, fmt.Errorf("%w: the message has %d bytes, max_message_bytes is %d", ErrTooLarge, len(payload), r.settings.maxMessageBytes)
 	}
 	md := rt.envelope(r, out.ID, r.spec.Type, now)
+	payload = r.settings.compress(payload, md)
 	maps.Copy(md, out.Metadata)
 	if err := out.Headers.write(md, ""); err != nil {
 		return nil, err

@@ -53,6 +53,14 @@ func TestARequestHasAReply(t *testing.T) {
 			if err := async.SetReplyHeader(ctx, "async-status", "1"); err == nil {
 				return nil, async.NewError(async.CodeInternal, "a reserved reply header was taken")
 			}
+			for _, cost := range []string{"1", "2"} {
+				if err := async.SetReplyTrailer(ctx, "cost", cost); err != nil {
+					return nil, err
+				}
+			}
+			if err := async.SetReplyTrailer(ctx, "Color", "Red"); err == nil {
+				return nil, async.NewError(async.CodeInternal, "a reply trailer with capitals was taken")
+			}
 			return &ordersv1.QuoteResponse{Cents: int64(req.GetQuantity()) * 3}, nil
 		})
 		client := ordersv1async.NewOrdersClient(w.open(t))
@@ -64,6 +72,9 @@ func TestARequestHasAReply(t *testing.T) {
 			t.Errorf("got %v", res)
 		}
 		if diff := cmp.Diff(async.Headers{"color": {"red", "green"}}, call.Info().Headers); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff(async.Headers{"cost": {"1", "2"}}, call.Info().Trailers); diff != "" {
 			t.Error(diff)
 		}
 	})

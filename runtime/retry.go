@@ -51,7 +51,7 @@ func (x *delivery) retry(failure error, asked *time.Duration) (again bool) {
 	}
 	delay = min(delay, maxDelay)
 	if b.rt.log.Enabled(x.feed.ctx, slog.LevelInfo) {
-		b.rt.log.Info("an attempt failed and is tried again", x.logArgs("max_attempts", policy.maxAttempts, "delay", delay, "error", sanitize(failure.Error()))...)
+		b.rt.log.InfoContext(x.logContext(), "an attempt failed and is tried again", x.logArgs("max_attempts", policy.maxAttempts, "delay", delay, "error", sanitize(failure.Error()))...)
 	}
 	caps := b.route.link.caps
 	switch {
@@ -91,7 +91,7 @@ func (x *delivery) republish(delay time.Duration) {
 	x.became(FateRetry)
 	x.resend(PurposeRetry, p, msg, func(err error) {
 		if err != nil {
-			b.rt.log.Error("a retry could not be stored: it is stored again later", x.logArgs("error", err)...)
+			b.rt.log.ErrorContext(x.logContext(), "a retry could not be stored: it is stored again later", x.logArgs("error", err)...)
 			x.holdOn(func() { x.republish(delay) })
 			return
 		}

@@ -15,6 +15,7 @@ type settings struct {
 	timeout         time.Duration
 	codec           Codec
 	maxMessageBytes int64
+	compressAbove   int64 // 0 is never
 	sendTimeout     time.Duration
 	ttl             time.Duration
 	retry           retry
@@ -42,6 +43,7 @@ func builtIn() config.Settings {
 		Timeout:         new(30 * time.Second),
 		Codec:           new("protobuf"),
 		MaxMessageBytes: new(int64(1 << 20)),
+		CompressAbove:   new(int64(0)),
 		SendTimeout:     new(30 * time.Second),
 		TTL:             new(time.Duration(0)),
 		Retry: config.Retry{
@@ -78,6 +80,7 @@ func (rt *Runtime) settingsOf(s *Spec) settings {
 		concurrency:     *c.Concurrency,
 		timeout:         *c.Timeout,
 		maxMessageBytes: *c.MaxMessageBytes,
+		compressAbove:   *c.CompressAbove,
 		sendTimeout:     *c.SendTimeout,
 		ttl:             *c.TTL,
 		retry: retry{

@@ -29,8 +29,8 @@ func statusOf(err error) *statuspb.Status {
 }
 
 // readStatus returns the Error of a reply, nil when it is a success.
-func readStatus(msg *message.Message) error {
-	text := msg.Metadata[transport.MetaStatus]
+func readStatus(md message.Metadata, payload []byte) error {
+	text := md[transport.MetaStatus]
 	if text == "" || text == "0" {
 		return nil
 	}
@@ -39,7 +39,7 @@ func readStatus(msg *message.Message) error {
 		return &Error{Code: CodeUnknown, Message: "the reply has the unknown status " + sanitize(text), remote: true}
 	}
 	status := new(statuspb.Status)
-	if err := unmarshal(msg.Metadata[transport.MetaContentType], msg.Payload, status); err != nil {
+	if err := unmarshal(md[transport.MetaContentType], payload, status); err != nil {
 		return &Error{Code: Code(code), remote: true}
 	}
 	return &Error{Code: Code(code), Message: status.GetMessage(), Details: status.GetDetails(), remote: true}
@@ -47,8 +47,32 @@ func readStatus(msg *message.Message) error {
 
 // replyHeaders collects what a handler sets for its reply.
 type replyHeaders struct {
-	mu      sync.Mutex
-	headers Headers
+	mu                sync.Mutex
+	headers, trailers Headers
+}
+
+// add puts a value into one of the two.
+func (h *replyHeaders) add(to *Headers, name, value string) error {
+	if err := errors.Join(checkHeaderName(name), checkHeaderValue(name, value)); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if *to == nil {
+		*to = make(Headers)
+	}
+	to.Add(name, value)
+	return nil
+}
+
+// write puts both into the metadata of a reply; nil writes nothing.
+func (h *replyHeaders) write(md message.Metadata) error {
+	if h == nil {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return errors.Join(h.headers.write(md, transport.PrefixHeader), h.trailers.write(md, transport.PrefixTrailer))
 }
 
 type replyHeadersKey struct{}
@@ -60,20 +84,21 @@ func SetReplyHeader(ctx context.Context, name, value string) error {
 	if h == nil {
 		return errors.New("async: SetReplyHeader: no request is being handled in this context")
 	}
-	if err := errors.Join(checkHeaderName(name), checkHeaderValue(name, value)); err != nil {
-		return err
+	return h.add(&h.headers, name, value)
+}
+
+// SetReplyTrailer adds a trailer to the reply of the request that is being handled; what is said at [SetReplyHeader] holds here
+// too. The caller finds it in [Info] beside the headers.
+func SetReplyTrailer(ctx context.Context, name, value string) error {
+	h, _ := ctx.Value(replyHeadersKey{}).(*replyHeaders)
+	if h == nil {
+		return errors.New("async: SetReplyTrailer: no request is being handled in this context")
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.headers == nil {
-		h.headers = make(Headers)
-	}
-	h.headers.Add(name, value)
-	return nil
+	return h.add(&h.trailers, name, value)
 }
 
 // encodeReply makes the wire form of a reply or an error.
-func (rt *Runtime) encodeReply(r *route, request *message.Message, reply proto.Message, failure error, headers Headers) (*message.Message, error) {
+func (rt *Runtime) encodeReply(r *route, request *message.Message, reply proto.Message, failure error, headers *replyHeaders) (*message.Message, error) {
 	body, status := reply, "0"
 	if failure != nil {
 		st := statusOf(failure)
@@ -89,7 +114,8 @@ func (rt *Runtime) encodeReply(r *route, request *message.Message, reply proto.M
 	md := rt.envelope(r, uuid.NewString(), string(body.ProtoReflect().Descriptor().FullName()), time.Now())
 	md[transport.MetaStatus] = status
 	md[transport.MetaCorrelationID] = request.Metadata[transport.MetaCorrelationID]
-	if err := headers.write(md, transport.PrefixHeader); err != nil {
+	payload = r.settings.compress(payload, md)
+	if err := headers.write(md); err != nil {
 		return nil, err
 	}
 	msg := message.NewMessage(md[transport.MetaID], payload)

@@ -124,8 +124,11 @@ type Receiving struct {
 	// Start is when the receiver began to wait, or the handler's work began.
 	Start      time.Time
 	Deliveries []ReceivedDelivery
-	// Reply is true for the reply to a call.
-	Reply bool
+	// Reply is true for the reply to a call, which came from the address Source.
+	Reply  bool
+	Source string
+	// Received is true for what Receive, or the Process of a batch, was told of before.
+	Received bool
 }
 
 // ReceivedDelivery is one message that was received.

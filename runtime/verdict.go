@@ -58,6 +58,15 @@ func RetryAfter(d time.Duration, err error) error {
 	return &retryAfterError{err: err, delay: max(d, 0)}
 }
 
+// IsVerdict reports whether err says more than "try again": whether [Reject], [RetryAfter] or [Drop] made it, or made an
+// error that it wraps.
+func IsVerdict(err error) bool {
+	var reject *rejectError
+	var retry *retryAfterError
+	var drop *dropError
+	return errors.As(err, &reject) || errors.As(err, &retry) || errors.As(err, &drop)
+}
+
 // Drop returns the verdict "forget this message": it is acknowledged, counted and logged with the reason.
 func Drop(reason string) error { return &dropError{reason: reason} }
 

@@ -327,6 +327,26 @@ func TestOrderByKeySurvivesRetries(t *testing.T) {
 	})
 }
 
+func TestAVerdictIsToldFromAnError(t *testing.T) {
+	t.Parallel()
+	plain := errors.New("no")
+	for name, test := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"nothing":           {nil, false},
+		"an error":          {plain, false},
+		"reject":            {async.Reject(plain), true},
+		"retry after":       {async.RetryAfter(time.Second, plain), true},
+		"drop":              {async.Drop("no use"), true},
+		"a wrapped verdict": {fmt.Errorf("while shipping: %w", async.Reject(plain)), true},
+	} {
+		if got := async.IsVerdict(test.err); got != test.want {
+			t.Errorf("%s: got %v", name, got)
+		}
+	}
+}
+
 func TestOfNestedVerdictsTheOutermostCounts(t *testing.T) {
 	forEach(t, func(t *testing.T, w *world) {
 		for name, c := range map[string]struct {

@@ -37,6 +37,21 @@ func Method(md protoreflect.MethodDescriptor) (*Spec, Findings) {
 	if options == nil {
 		return nil, found
 	}
+	return read(md, options, found)
+}
+
+// Implicit is Method that takes an rpc without an annotation for a request with every default.
+func Implicit(md protoreflect.MethodDescriptor) (*Spec, Findings) {
+	var found Findings
+	options := methodOptions(md, &found)
+	if options == nil {
+		options = &asyncv1.MethodOptions{Kind: &asyncv1.MethodOptions_Request{Request: &asyncv1.Request{}}}
+	}
+	return read(md, options, found)
+}
+
+// read makes the spec of an rpc whose annotation is options.
+func read(md protoreflect.MethodDescriptor, options *asyncv1.MethodOptions, found Findings) (*Spec, Findings) {
 	service := serviceOptions(md.Parent(), &found)
 	checkService(md.Parent(), service, &found)
 

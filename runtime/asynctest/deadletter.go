@@ -3,6 +3,7 @@ package asynctest
 import (
 	"bytes"
 	"maps"
+	"math"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -74,7 +75,8 @@ func (j *journal) decode(md map[string]string, payload []byte) proto.Message {
 	if md[transport.MetaContentType] == async.ProtoJSON.ContentType() {
 		unmarshal = protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal
 	}
-	if unmarshal(payload, msg) != nil {
+	plain, err := transport.Decompress(md[transport.MetaEncoding], payload, math.MaxInt32)
+	if err != nil || unmarshal(plain, msg) != nil {
 		return nil
 	}
 	return msg

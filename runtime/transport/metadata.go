@@ -11,7 +11,9 @@ const (
 	MetaTime        = "ce-time"
 	MetaSubject     = "ce-subject"
 	MetaContentType = "ce-datacontenttype"
-	MetaKey         = "ce-partitionkey"
+	// MetaEncoding says how the payload is compressed; absent means that it is not.
+	MetaEncoding = "async-content-encoding"
+	MetaKey      = "ce-partitionkey"
 
 	// W3C trace context.
 	MetaTraceparent = "traceparent"

@@ -181,6 +181,7 @@ func (r *reader) settings(s *Settings) []field {
 		optional(r, "timeout", either, positiveDuration, &s.Timeout),
 		optional(r, "codec", word, oneOf("protobuf", "protojson"), &s.Codec),
 		optional(r, "max_message_bytes", either, size, &s.MaxMessageBytes),
+		optional(r, "compress_above", either, sizeOrZero, &s.CompressAbove),
 		optional(r, "send_timeout", either, positiveDuration, &s.SendTimeout),
 		optional(r, "ttl", either, duration, &s.TTL),
 		{"retry", func(node *yaml.Node, place []string) {

@@ -144,7 +144,7 @@ func TestMergeOverridesByPresence(t *testing.T) {
 	t.Parallel()
 	under := config.Settings{
 		Transport: new("a"), Concurrency: new(1), Timeout: new(time.Second), Codec: new("protobuf"),
-		MaxMessageBytes: new(int64(1)), SendTimeout: new(time.Second), TTL: new(time.Second),
+		MaxMessageBytes: new(int64(1)), CompressAbove: new(int64(1)), SendTimeout: new(time.Second), TTL: new(time.Second),
 		Retry: config.Retry{
 			Immediate: new(uint32(1)), MaxAttempts: new(uint32(1)), MinBackoff: new(time.Second), MaxBackoff: new(time.Second),
 			Multiplier: new(1.0), Jitter: new(1.0),
@@ -153,7 +153,7 @@ func TestMergeOverridesByPresence(t *testing.T) {
 	}
 	over := config.Settings{
 		Transport: new("b"), Concurrency: new(2), Timeout: new(time.Minute), Codec: new("protojson"),
-		MaxMessageBytes: new(int64(2)), SendTimeout: new(time.Minute), TTL: new(time.Duration(0)),
+		MaxMessageBytes: new(int64(2)), CompressAbove: new(int64(0)), SendTimeout: new(time.Minute), TTL: new(time.Duration(0)),
 		Retry: config.Retry{
 			Immediate: new(uint32(0)), MaxAttempts: new(uint32(2)), MinBackoff: new(time.Minute), MaxBackoff: new(time.Minute),
 			Multiplier: new(2.0), Jitter: new(0.0),

@@ -42,7 +42,7 @@ func TestTheManualNamesTheKeysThatThereAre(t *testing.T) {
 		t.Fatal(err)
 	}
 	values := map[string]string{
-		"concurrency": "1", "timeout": "1s", "codec": "protobuf", "max_message_bytes": "1", "send_timeout": "1s", "ttl": "1s",
+		"concurrency": "1", "timeout": "1s", "codec": "protobuf", "max_message_bytes": "1", "compress_above": "0", "send_timeout": "1s", "ttl": "1s",
 		"retry.immediate": "1", "retry.max_attempts": "1", "retry.min_backoff": "1s", "retry.max_backoff": "1s",
 		"retry.multiplier": "1", "retry.jitter": "1", "dead_letter.disabled": "true", "dead_letter.topic": "t",
 	}

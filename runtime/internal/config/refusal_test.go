@@ -72,7 +72,7 @@ var refusals = []struct {
 		`4:10: anchors are not supported; write the value out where it is needed`,
 	}},
 	{"a merge key", "version: 1\nbindings:\n  a.B: {<<: {codec: protojson}}\n", []string{
-		`3:9: unknown key "<<" in binding "a.B"; known here: codec, concurrency, dead_letter, max_message_bytes, retry, send_timeout, timeout, transport, ttl`,
+		`3:9: unknown key "<<" in binding "a.B"; known here: codec, compress_above, concurrency, dead_letter, max_message_bytes, retry, send_timeout, timeout, transport, ttl`,
 	}},
 	{"a tag", "version: 1\napp: !!str 5\n", []string{
 		`2:6: tags are not supported; write the value without its tag`,

@@ -14,6 +14,8 @@ type Settings struct {
 	Codec *string
 	// MaxMessageBytes is the largest payload; 1 to 2 GiB - 1.
 	MaxMessageBytes *int64
+	// CompressAbove is the size from which payloads are compressed; 0 is never.
+	CompressAbove *int64
 	// SendTimeout bounds a send; above 0.
 	SendTimeout *time.Duration
 	// TTL is how long a message is worth handling; 0 is for ever.
@@ -50,6 +52,7 @@ func (s Settings) Merge(over Settings) Settings {
 		Timeout:         latest(s.Timeout, over.Timeout),
 		Codec:           latest(s.Codec, over.Codec),
 		MaxMessageBytes: latest(s.MaxMessageBytes, over.MaxMessageBytes),
+		CompressAbove:   latest(s.CompressAbove, over.CompressAbove),
 		SendTimeout:     latest(s.SendTimeout, over.SendTimeout),
 		TTL:             latest(s.TTL, over.TTL),
 		Retry: Retry{

@@ -88,6 +88,14 @@ func size(text string) (bytes int64, what, instead string) {
 	return 0, "is not a size", form
 }
 
+// sizeOrZero is size, and 0.
+func sizeOrZero(text string) (bytes int64, what, instead string) {
+	if text == "0" {
+		return 0, "", ""
+	}
+	return size(text)
+}
+
 func integer[T int | uint32](least, most int64) parser[T] {
 	return func(text string) (value T, what, instead string) {
 		form := fmt.Sprintf("write a whole number from %d to %d", least, most)

@@ -24,6 +24,7 @@ const (
 	defaultHeartbeat = 10 * time.Second
 	defaultWindow    = 1024
 	defaultChannels  = 4
+	maxChannels      = 256
 
 	queueQuorum  = "quorum"
 	queueClassic = "classic"
@@ -75,6 +76,12 @@ type settings struct {
 	pace      pace
 	config    wamqp.Config
 	configure []configOption
+}
+
+// native reports whether the wire format is this package's own.
+func (s *settings) native() bool {
+	_, own := s.config.Marshaler.(Marshaler)
+	return own
 }
 
 func newSettings(c transport.Config, opts []Option) (*settings, error) {
@@ -166,7 +173,7 @@ func (s *settings) readOptions(options map[string]string) error {
 		name  string
 		value *int
 		most  int
-	}{{optionWindow, &s.window, 1 << 16}, {optionChannels, &s.channels, 256}} {
+	}{{optionWindow, &s.window, 1 << 16}, {optionChannels, &s.channels, maxChannels}} {
 		text, set := options[count.name]
 		if !set {
 			continue

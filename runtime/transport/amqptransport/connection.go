@@ -18,7 +18,7 @@ const closeTimeout = 2 * time.Second
 // session is one connection, from its handshake to its loss.
 type session struct {
 	conn    *amqp.Connection
-	wire    *socket
+	stream  *stream
 	blocked atomic.Bool
 	// lost is closed when the connection has ended; cause is set before that.
 	lost  chan struct{}
@@ -27,8 +27,8 @@ type session struct {
 	ensured sync.Map
 }
 
-func newSession(conn *amqp.Connection, wire *socket) *session {
-	return &session{conn: conn, wire: wire, lost: make(chan struct{})}
+func newSession(conn *amqp.Connection, stream *stream) *session {
+	return &session{conn: conn, stream: stream, lost: make(chan struct{})}
 }
 
 // watch follows the state of the connection until it ends. changed is called when the broker blocks or unblocks it.
@@ -50,7 +50,7 @@ func (s *session) watch(changed func()) {
 				s.cause = err
 			}
 			// The broker may have ended the connection while a writer is still stuck in it.
-			_ = s.wire.Close()
+			s.stream.cut()
 			close(s.lost)
 			return
 		}
@@ -84,17 +84,18 @@ func (s *session) channel(ctx context.Context) (*amqp.Channel, error) {
 // close ends the connection: with a handshake where the peer can be expected to answer, by cutting it otherwise.
 func (s *session) close(ctx context.Context) {
 	if !s.blocked.Load() && ctx.Err() == nil {
-		stop := context.AfterFunc(ctx, func() { _ = s.wire.Close() })
+		stop := context.AfterFunc(ctx, s.stream.cut)
 		_ = s.conn.CloseDeadline(time.Now().Add(closeTimeout))
 		stop()
 	}
-	_ = s.wire.Close()
+	s.stream.cut()
 	<-s.lost
 }
 
 // link keeps one connection up for as long as the transport lives.
 type link struct {
 	role    string
+	desks   int // how many publish
 	dialer  *dialer
 	pace    pace
 	logger  *slog.Logger
@@ -106,13 +107,13 @@ type link struct {
 	next    chan struct{}
 }
 
-func newLink(role string, d *dialer, p pace, logger *slog.Logger) *link {
-	return &link{role: role, dialer: d, pace: p, logger: logger, changed: func() {}, next: make(chan struct{})}
+func newLink(role string, d *dialer, desks int, p pace, logger *slog.Logger) *link {
+	return &link{role: role, desks: desks, dialer: d, pace: p, logger: logger, changed: func() {}, next: make(chan struct{})}
 }
 
 // connect opens the first connection.
 func (l *link) connect(ctx context.Context) error {
-	s, err := l.dialer.connect(ctx, l.role)
+	s, err := l.dialer.connect(ctx, l.role, l.desks)
 	if err != nil {
 		return err
 	}
@@ -155,7 +156,7 @@ func (l *link) run(ctx context.Context, closing func() context.Context) {
 			if !b.wait(ctx) {
 				return
 			}
-			fresh, err := l.dialer.connect(ctx, l.role)
+			fresh, err := l.dialer.connect(ctx, l.role, l.desks)
 			if err == nil {
 				b.reset()
 				l.set(fresh, nil)

@@ -264,11 +264,7 @@ type delivery struct {
 
 // delivery takes d into account. The caller has reserved its place, which release frees.
 func (p *post) delivery(d *amqp.Delivery) *delivery {
-	msg, err := p.t.settings.config.Marshaler.Unmarshal(*d)
-	if err != nil {
-		// A foreign marshaler may refuse content. Nobody could ever take such a message from the queue.
-		msg = unmarshal(d)
-	}
+	msg, before := p.t.message(d)
 	msg.SetContext(p.ctx)
 	p.mu.Lock()
 	lost := p.lost
@@ -279,7 +275,7 @@ func (p *post) delivery(d *amqp.Delivery) *delivery {
 	if lost {
 		p.release()
 	}
-	return &delivery{post: p, tag: d.DeliveryTag, msg: msg, redeliveries: redeliveries(d)}
+	return &delivery{post: p, tag: d.DeliveryTag, msg: msg, redeliveries: before}
 }
 
 func (d *delivery) Message() *message.Message { return d.msg }

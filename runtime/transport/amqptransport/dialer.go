@@ -29,11 +29,12 @@ type dialer struct {
 	app       string
 	tls       *tls.Config
 	config    amqp.Config
+	pack      bool // headers come packed
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 func newDialer(c transport.Config, s *settings) (*dialer, error) {
-	d := &dialer{addresses: s.addresses, app: c.App, dial: new(net.Dialer).DialContext}
+	d := &dialer{addresses: s.addresses, app: c.App, pack: s.native(), dial: new(net.Dialer).DialContext}
 	if d.app == "" {
 		d.app = "async"
 	}
@@ -131,12 +132,12 @@ func tlsConfig(files *transport.TLS, custom ...*tls.Config) (*tls.Config, error)
 }
 
 // connect tries the addresses in turn and returns the first connection. ctx bounds it as a whole.
-func (d *dialer) connect(ctx context.Context, role string) (*session, error) {
+func (d *dialer) connect(ctx context.Context, role string, desks int) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	var errs []error
 	for _, address := range d.addresses {
-		s, err := d.open(ctx, address, role)
+		s, err := d.open(ctx, address, role, desks)
 		if err == nil {
 			return s, nil
 		}
@@ -148,15 +149,14 @@ func (d *dialer) connect(ctx context.Context, role string) (*session, error) {
 	return nil, errors.Join(errs...)
 }
 
-func (d *dialer) open(ctx context.Context, address, role string) (*session, error) {
-	plain, err := d.dial(ctx, "tcp", address)
+func (d *dialer) open(ctx context.Context, address, role string, desks int) (*session, error) {
+	wire, err := d.dial(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	wire := &socket{Conn: plain}
 	// The handshake of the client library knows no context.
 	stop := context.AfterFunc(ctx, func() { _ = wire.Close() })
-	conn, err := d.handshake(ctx, wire, address, role)
+	stream, conn, err := d.handshake(ctx, wire, address, role, desks)
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
 	}
@@ -164,11 +164,11 @@ func (d *dialer) open(ctx context.Context, address, role string) (*session, erro
 		_ = wire.Close()
 		return nil, explained(err, d.config.Vhost)
 	}
-	return newSession(conn, wire), nil
+	return newSession(conn, stream), nil
 }
 
-func (d *dialer) handshake(ctx context.Context, wire net.Conn, address, role string) (*amqp.Connection, error) {
-	stream := wire
+func (d *dialer) handshake(ctx context.Context, wire net.Conn, address, role string, desks int) (*stream, *amqp.Connection, error) {
+	s := newStream(wire, wire, desks)
 	if d.tls != nil {
 		config := d.tls.Clone()
 		if config.ServerName == "" {
@@ -176,16 +176,20 @@ func (d *dialer) handshake(ctx context.Context, wire net.Conn, address, role str
 		}
 		secure := tls.Client(wire, config)
 		if err := secure.HandshakeContext(ctx); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		stream = secure
+		s.Conn = secure
 	}
 	config := d.config
 	// The library writes into the properties of each connection.
 	config.Properties = amqp.NewConnectionProperties()
 	config.Properties.SetClientConnectionName(d.app + " " + role)
 	maps.Copy(config.Properties, d.config.Properties)
-	return amqp.Open(stream, config)
+	conn, err := amqp.Open(s, config)
+	if err == nil {
+		s.tuned(conn.Config.FrameSize, d.pack)
+	}
+	return s, conn, err
 }
 
 // explained adds what to do to the broker's refusals.
@@ -198,16 +202,4 @@ func explained(err error, vhost string) error {
 	default:
 		return err
 	}
-}
-
-// socket closes itself at the first error of a read. The client library tears a connection down only after the
-// writers have let go of it; with a peer that has fallen silent they would never do so by themselves.
-type socket struct{ net.Conn }
-
-func (s *socket) Read(b []byte) (int, error) {
-	n, err := s.Conn.Read(b)
-	if err != nil {
-		_ = s.Conn.Close()
-	}
-	return n, err
 }

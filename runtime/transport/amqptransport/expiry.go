@@ -11,7 +11,7 @@ import (
 
 // expire answers the sends whose time is over, and takes confirms that came while an older one is still missing.
 func (sh *shard) expire(now time.Time) {
-	var answers []answer
+	var out answers
 	sh.mu.Lock()
 	blocked := errors.Is(sh.t.publish.state(), transport.ErrBlocked)
 	over := func(s *send) error {
@@ -33,11 +33,11 @@ func (sh *shard) expire(now time.Time) {
 		if s.suspect {
 			err = sh.t.uncertainty(cause)
 		}
-		answers = append(answers, sh.finish(s, err)...)
+		sh.finish(&out, s, err)
 	}
 	for _, s := range slices.Clone(sh.inflight.items()) {
 		if isDone(s.confirm) {
-			answers = append(answers, sh.settle(s)...)
+			sh.settle(&out, s)
 		}
 	}
 	for _, s := range append(slices.Clone(sh.inflight.items()), sh.writing) {
@@ -51,9 +51,9 @@ func (sh *shard) expire(now time.Time) {
 		if cause != nil {
 			// Its place in the window stays taken until the broker answers or the channel ends.
 			s.answered = true
-			answers = append(answers, answer{s.done, sh.t.uncertainty(cause)})
+			out.calls = append(out.calls, answer{s.done, sh.t.uncertainty(cause)})
 		}
 	}
 	sh.mu.Unlock()
-	deliver(answers)
+	sh.deliver(&out)
 }

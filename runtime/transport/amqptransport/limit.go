@@ -16,13 +16,26 @@ const (
 	frameReserve = 4096
 	// ladderReserve is kept free on top in a delayed message, to which each level adds an entry of x-death.
 	ladderReserve = levels * 256
-	// frameOverhead is the frame around the properties, and their fixed part.
-	frameOverhead = 8 + 14 + 4 + 1 + 8
 )
 
-// checkLimits refuses what AMQP cannot carry, before it reaches the connection: the client library ends the whole
-// connection for a header name that is too long.
+// checkLimits refuses what AMQP cannot carry, before it reaches the connection: the broker, or the client library, would
+// end the whole connection.
 func checkLimits(p *amqp.Publishing) error {
+	if err := checkProperties(p); err != nil {
+		return err
+	}
+	if err := p.Headers.Validate(); err != nil {
+		return fmt.Errorf("headers: %w", err)
+	}
+	for name := range p.Headers {
+		if err := checkHeaderName(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkProperties(p *amqp.Publishing) error {
 	for _, property := range [...]struct{ name, value string }{
 		{"message-id", p.MessageId},
 		{"type", p.Type},
@@ -38,16 +51,15 @@ func checkLimits(p *amqp.Publishing) error {
 			return tooLong("the property "+property.name, len(property.value))
 		}
 	}
-	if err := p.Headers.Validate(); err != nil {
-		return fmt.Errorf("headers: %w", err)
+	return nil
+}
+
+func checkHeaderName(name string) error {
+	if len(name) > maxShortText {
+		return tooLong(fmt.Sprintf("the header name %.32q...", name), len(name))
 	}
-	for name := range p.Headers {
-		if len(name) > maxShortText {
-			return tooLong(fmt.Sprintf("the header name %.32q...", name), len(name))
-		}
-		if name == "CC" || name == "BCC" {
-			return fmt.Errorf("the header %s is RabbitMQ's own and must be a list; write it in lower case", name)
-		}
+	if name == "CC" || name == "BCC" {
+		return fmt.Errorf("the header %s is RabbitMQ's own and must be a list; write it in lower case", name)
 	}
 	return nil
 }
@@ -57,41 +69,12 @@ func tooLong(what string, length int) error {
 }
 
 // checkHeaderFrame refuses headers that do not fit into one frame: the broker would end the whole connection.
-func checkHeaderFrame(p *amqp.Publishing, frameSize, reserve int) error {
+func checkHeaderFrame(header []byte, frameSize, reserve int) error {
 	if frameSize <= 0 {
 		return nil
 	}
-	size := frameOverhead + tableSize(p.Headers) + len(p.MessageId) + len(p.Type) + len(p.ContentType) +
-		len(p.CorrelationId) + len(p.ReplyTo) + len(p.ContentEncoding) + len(p.Expiration) + len(p.UserId) + len(p.AppId) + 9
-	if limit := frameSize - reserve; size > limit {
+	if size, limit := len(header)+frameSurplus, frameSize-reserve; size > limit {
 		return fmt.Errorf("%w: the headers take %d bytes, this connection allows %d", transport.ErrTooLarge, size, limit)
 	}
 	return nil
-}
-
-func tableSize(table amqp.Table) int {
-	size := 4
-	for name, value := range table {
-		size += 1 + len(name) + fieldSize(value)
-	}
-	return size
-}
-
-func fieldSize(value any) int {
-	switch v := value.(type) {
-	case string:
-		return 5 + len(v)
-	case []byte:
-		return 5 + len(v)
-	case amqp.Table:
-		return 1 + tableSize(v)
-	case []any:
-		size := 5
-		for _, inner := range v {
-			size += fieldSize(inner)
-		}
-		return size
-	default:
-		return 9
-	}
 }

@@ -12,24 +12,24 @@ import (
 
 // unwritten takes s back after a write that failed, which also ends the channel.
 func (sh *shard) unwritten(s *send, err error) {
-	var answers []answer
+	var out answers
 	sh.mu.Lock()
 	sh.writing = nil
 	// ErrClosed comes before the first byte; any other error may come after the last.
 	s.suspect = s.suspect || !errors.Is(err, amqp.ErrClosed)
 	if s.answered {
-		answers = sh.finish(s, nil)
+		sh.finish(&out, s, nil)
 	} else {
 		sh.outbox.prepend([]*send{s})
 	}
 	sh.mu.Unlock()
-	deliver(answers)
+	sh.deliver(&out)
 }
 
 // lose takes back what was under way on a channel that has ended, to be sent again in the same order. refused says
 // that the broker closed this channel for what one of its messages asked for; the connection still stands.
 func (sh *shard) lose(cause error, refused bool) {
-	var answers []answer
+	var out answers
 	sh.mu.Lock()
 	sh.attribute()
 	under := slices.Clone(sh.inflight.items())
@@ -37,9 +37,9 @@ func (sh *shard) lose(cause error, refused bool) {
 	for _, s := range under {
 		switch {
 		case s.answered:
-			answers = append(answers, sh.finish(s, nil)...)
+			sh.finish(&out, s, nil)
 		case s.returned != "":
-			answers = append(answers, sh.finish(s, sh.unroutable(s))...)
+			sh.finish(&out, s, sh.unroutable(s))
 		default:
 			s.suspect, s.confirm = true, nil
 			again = append(again, s)
@@ -50,7 +50,7 @@ func (sh *shard) lose(cause error, refused bool) {
 		missing := serverCode(cause) == amqp.NotFound
 		// Nothing but publications happens on this channel, so a send that was alone on it is the cause.
 		if len(under) == 1 && len(again) == 1 && !(missing && sh.repairable(again[0])) {
-			answers = append(answers, sh.finish(again[0], sh.refusal(again[0], cause))...)
+			sh.finish(&out, again[0], sh.refusal(again[0], cause))
 			again = nil
 		}
 		for _, s := range again {
@@ -62,7 +62,7 @@ func (sh *shard) lose(cause error, refused bool) {
 	}
 	sh.outbox.prepend(again)
 	sh.mu.Unlock()
-	deliver(answers)
+	sh.deliver(&out)
 }
 
 // repairable reports whether the exchange of s, a binding or the ladder, which somebody has deleted, is declared once

@@ -32,14 +32,19 @@ type Marshaler struct{}
 func (Marshaler) Marshal(msg *message.Message) (amqp.Publishing, error) {
 	headers := make(amqp.Table, len(msg.Metadata)+1)
 	for name, value := range msg.Metadata {
-		if name == transport.MetaReplyTo || name == transport.MetaCorrelationID || brokerHeader(name) {
-			continue
+		if travels(name) {
+			headers[name] = value
 		}
-		headers[name] = value
 	}
 	headers[transport.MetaWatermillUUID] = msg.UUID
-	p := amqp.Publishing{
-		Headers:       headers,
+	p := nativeProperties(msg)
+	p.Headers = headers
+	return p, checkLimits(&p)
+}
+
+// nativeProperties is everything of a publishing but the headers.
+func nativeProperties(msg *message.Message) amqp.Publishing {
+	return amqp.Publishing{
 		DeliveryMode:  amqp.Persistent,
 		MessageId:     msg.UUID,
 		Type:          msg.Metadata[transport.MetaType],
@@ -49,7 +54,11 @@ func (Marshaler) Marshal(msg *message.Message) (amqp.Publishing, error) {
 		Timestamp:     createdAt(msg),
 		Body:          msg.Payload,
 	}
-	return p, checkLimits(&p)
+}
+
+// travels reports whether metadata of this name are headers.
+func travels(name string) bool {
+	return name != transport.MetaReplyTo && name != transport.MetaCorrelationID && !brokerHeader(name)
 }
 
 // Unmarshal makes the message of a delivery. Whatever the content, it succeeds: a header that is no string becomes
@@ -67,40 +76,61 @@ func (Marshaler) Unmarshal(d amqp.Delivery) (*message.Message, error) {
 }
 
 func unmarshal(d *amqp.Delivery) *message.Message {
-	metadata := make(message.Metadata, len(d.Headers)+2)
-	id, watermill := "", false
+	u := unmarshaling{metadata: make(message.Metadata, len(d.Headers)+2)}
 	for name, value := range d.Headers {
-		switch {
-		case name == transport.MetaWatermillUUID:
-			id, watermill = headerText(value), true
-		case name == transport.MetaReplyTo || name == transport.MetaCorrelationID || brokerHeader(name):
-		default:
-			metadata[name] = headerText(value)
+		if name == transport.MetaWatermillUUID || travels(name) {
+			u.header(name, headerText(value))
 		}
 	}
-	fill := func(name, value string) {
-		if _, there := metadata[name]; !there && value != "" {
-			metadata[name] = value
-		}
+	return u.finish(d)
+}
+
+// unmarshaling is a message of which some headers are known.
+type unmarshaling struct {
+	metadata  message.Metadata
+	id        string
+	watermill bool // the sender knows Watermill
+}
+
+func (u *unmarshaling) header(name, value string) {
+	switch {
+	case name == transport.MetaWatermillUUID:
+		u.id, u.watermill = value, true
+	case travels(name):
+		u.metadata[name] = value
 	}
-	fill(transport.MetaType, d.Type)
-	fill(transport.MetaContentType, d.ContentType)
-	fill(transport.MetaReplyTo, d.ReplyTo)
-	fill(transport.MetaCorrelationID, d.CorrelationId)
-	if !watermill {
-		fill(transport.MetaID, d.MessageId)
+}
+
+func (u *unmarshaling) fill(name, value string) {
+	if value == "" {
+		return
+	}
+	if _, there := u.metadata[name]; !there {
+		u.metadata[name] = value
+	}
+}
+
+// finish adds what the native properties say.
+func (u *unmarshaling) finish(d *amqp.Delivery) *message.Message {
+	u.fill(transport.MetaType, d.Type)
+	u.fill(transport.MetaContentType, d.ContentType)
+	u.fill(transport.MetaReplyTo, d.ReplyTo)
+	u.fill(transport.MetaCorrelationID, d.CorrelationId)
+	if !u.watermill {
+		u.fill(transport.MetaID, d.MessageId)
 		if !d.Timestamp.IsZero() {
-			fill(transport.MetaTime, d.Timestamp.UTC().Format(time.RFC3339))
+			u.fill(transport.MetaTime, d.Timestamp.UTC().Format(time.RFC3339))
 		}
 	}
+	id := u.id
 	if id == "" {
 		id = d.MessageId
 	}
 	if id == "" {
-		id = metadata[transport.MetaID]
+		id = u.metadata[transport.MetaID]
 	}
 	msg := message.NewMessage(id, d.Body)
-	msg.Metadata = metadata
+	msg.Metadata = u.metadata
 	return msg
 }
 
@@ -110,15 +140,6 @@ func brokerHeader(name string) bool {
 		strings.HasPrefix(name, "x-first-death-") || strings.HasPrefix(name, "x-last-death-"))
 }
 
-// withoutBrokerHeaders takes away the traces of an earlier dead-letter hop that a foreign marshaler has left.
-func withoutBrokerHeaders(headers amqp.Table) {
-	for name := range headers {
-		if brokerHeader(name) {
-			delete(headers, name)
-		}
-	}
-}
-
 func createdAt(msg *message.Message) time.Time {
 	if ns, err := strconv.ParseInt(msg.Metadata[transport.MetaCreatedAt], 10, 64); err == nil && ns > 0 {
 		return time.Unix(0, ns)
@@ -126,9 +147,10 @@ func createdAt(msg *message.Message) time.Time {
 	return time.Now()
 }
 
-// redeliveries is how often the broker handed the message out before.
-func redeliveries(d *amqp.Delivery) int {
-	switch n := d.Headers["x-delivery-count"].(type) {
+// redeliveries is how often the broker handed the message out before, by the count that a quorum queue keeps or else by
+// the flag.
+func redeliveries(count any, d *amqp.Delivery) int {
+	switch n := count.(type) {
 	case int64:
 		return int(n)
 	case int32:

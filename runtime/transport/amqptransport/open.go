@@ -37,8 +37,7 @@ type Transport struct {
 	ladder           ladder
 
 	shards []*shard
-	turn   atomic.Uint64
-	window chan struct{}
+	window window
 	sweep  chan struct{}
 
 	mu           sync.Mutex
@@ -80,7 +79,7 @@ func Open(ctx context.Context, c transport.Config, opts ...Option) (*Transport, 
 	t := &Transport{
 		settings:     s,
 		logger:       c.Logger,
-		window:       make(chan struct{}, s.window),
+		window:       window{size: s.window},
 		sweep:        make(chan struct{}, 1),
 		consumptions: make(map[*consumption]struct{}),
 		closed:       make(chan struct{}),
@@ -88,8 +87,8 @@ func Open(ctx context.Context, c transport.Config, opts ...Option) (*Transport, 
 	if t.logger == nil {
 		t.logger = slog.New(slog.DiscardHandler)
 	}
-	t.publish = newLink("publish", d, s.pace, t.logger)
-	t.consume = newLink("consume", d, s.pace, t.logger)
+	t.publish = newLink("publish", d, s.channels, s.pace, t.logger)
+	t.consume = newLink("consume", d, 0, s.pace, t.logger)
 	t.publish.changed = func() {
 		for _, sh := range t.shards {
 			sh.signal()
@@ -100,13 +99,13 @@ func Open(ctx context.Context, c transport.Config, opts ...Option) (*Transport, 
 	}
 	if err := t.consume.connect(ctx); err != nil {
 		_ = t.publish.current.conn.CloseDeadline(time.Now().Add(closeTimeout))
-		_ = t.publish.current.wire.Close()
+		t.publish.current.stream.cut()
 		return nil, err
 	}
 	t.frameSize = t.publish.current.conn.Config.FrameSize
 	t.ctx, t.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-	for range s.channels {
-		t.shards = append(t.shards, newShard(t))
+	for number := range s.channels {
+		t.shards = append(t.shards, newShard(t, number))
 	}
 	t.start()
 	return t, nil

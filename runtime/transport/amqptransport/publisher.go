@@ -18,16 +18,18 @@ const sweepInterval = 25 * time.Millisecond
 
 // send is one message on its way to the broker. It belongs to its shard, whose mutex guards the fields below the line.
 type send struct {
-	topic      string // physical topic whose exchange must exist; empty on the default exchange and on the ladder
-	target     target // where the ladder ends; empty without a delay
-	exchange   string
-	key        string
-	mandatory  bool // the caller wants to know that nobody takes it
-	expected   bool // a queue that was declared here, or the ladder, has to take it
-	publishing amqp.Publishing
-	life       context.Context
-	deadline   time.Time
-	done       func(error)
+	topic     string // physical topic whose exchange must exist; empty on the default exchange and on the ladder
+	target    target // where the ladder ends; empty without a delay
+	exchange  string
+	key       string
+	mandatory bool // the caller wants to know that nobody takes it
+	expected  bool // a queue that was declared here, or the ladder, has to take it
+	id        string
+	header    []byte // the payload of the header frame
+	body      []byte
+	life      context.Context
+	deadline  time.Time
+	done      func(error)
 
 	confirm  *amqp.DeferredConfirmation
 	returned string // why the broker gave it back
@@ -37,38 +39,25 @@ type send struct {
 	repairs  int    // how often its exchange was declared again
 }
 
-// answer is a call of done that waits until no lock is held.
-type answer struct {
-	done func(error)
-	err  error
-}
-
 // Send implements [transport.Sender].
 func (t *Transport) Send(ctx context.Context, p transport.Publication, msg *message.Message, done func(error)) error {
-	publishing, err := t.settings.config.Marshaler.Marshal(msg)
-	if err != nil {
-		return fmt.Errorf("message %q: %w", msg.UUID, err)
-	}
-	withoutBrokerHeaders(publishing.Headers)
-	delete(publishing.Headers, transport.MetaDelayTarget)
 	s := &send{
-		mandatory:  p.Mandatory || t.settings.config.Publish.Mandatory,
-		publishing: publishing,
-		life:       msg.Context(),
-		deadline:   p.Deadline,
-		done:       done,
+		mandatory: p.Mandatory || t.settings.config.Publish.Mandatory,
+		life:      msg.Context(),
+		deadline:  p.Deadline,
+		done:      done,
 	}
 	if err := t.route(s, p); err != nil {
 		return err
 	}
-	if err := errors.Join(checkLimits(&s.publishing), checkHeaderFrame(&s.publishing, t.frameSize, s.reserve())); err != nil {
+	if err := t.encode(s, msg); err != nil {
 		return fmt.Errorf("message %q: %w", msg.UUID, err)
 	}
 	if err := t.acquire(ctx, p); err != nil {
 		return err
 	}
-	if !t.shard(p.Key).enqueue(s) {
-		<-t.window
+	if !t.shard(p).enqueue(s) {
+		t.window.give(1)
 		return transport.ErrClosed
 	}
 	select {
@@ -76,6 +65,25 @@ func (t *Transport) Send(ctx context.Context, p transport.Publication, msg *mess
 	default:
 	}
 	return nil
+}
+
+// encode fills what goes over the wire.
+func (t *Transport) encode(s *send, msg *message.Message) (err error) {
+	if t.settings.native() {
+		s.id, s.body = msg.UUID, msg.Payload
+		s.header, err = encode(msg, s.target)
+	} else {
+		var publishing amqp.Publishing
+		if publishing, err = t.settings.config.Marshaler.Marshal(msg); err != nil {
+			return err
+		}
+		s.id, s.body = publishing.MessageId, publishing.Body
+		s.header, err = encodePublishing(&publishing, s.target)
+	}
+	if err != nil {
+		return err
+	}
+	return checkHeaderFrame(s.header, t.frameSize, s.reserve())
 }
 
 // route fills exchange and routing key.
@@ -114,10 +122,6 @@ func (s *send) postpone(p transport.Publication) (err error) {
 		s.target = topicTarget(p.Topic)
 	}
 	s.topic, s.expected = "", true
-	if s.publishing.Headers == nil {
-		s.publishing.Headers = make(amqp.Table, 1)
-	}
-	s.publishing.Headers[transport.MetaDelayTarget] = string(s.target)
 	s.exchange, s.key, err = climb(p.Delay, s.target)
 	return err
 }
@@ -153,13 +157,15 @@ func (t *Transport) acquire(ctx context.Context, p transport.Publication) error 
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	select {
-	case t.window <- struct{}{}:
+	if t.window.take() {
 		return nil
-	default:
 	}
 	if p.NoWait {
 		return transport.ErrBacklog
+	}
+	turn := t.window.queue()
+	if turn == nil {
+		return nil
 	}
 	var late <-chan time.Time
 	if !p.Deadline.IsZero() {
@@ -167,16 +173,19 @@ func (t *Transport) acquire(ctx context.Context, p transport.Publication) error 
 		defer timer.Stop()
 		late = timer.C
 	}
+	var err error
 	select {
-	case t.window <- struct{}{}:
+	case <-turn:
 		return nil
 	case <-t.ctx.Done():
-		return transport.ErrClosed
+		err = transport.ErrClosed
 	case <-ctx.Done():
-		return t.congestion(context.Cause(ctx))
+		err = t.congestion(context.Cause(ctx))
 	case <-late:
-		return t.congestion(context.DeadlineExceeded)
+		err = t.congestion(context.DeadlineExceeded)
 	}
+	t.window.leave(turn)
+	return err
 }
 
 // congestion says why a message could not be taken, or written, in time. It is stored nowhere.
@@ -202,12 +211,14 @@ func (t *Transport) uncertainty(cause error) error {
 
 var keySeed = maphash.MakeSeed()
 
-func (t *Transport) shard(key string) *shard {
-	n := uint64(len(t.shards))
+// shard is where p goes: all of one key over one channel, and what has no key with the rest of its topic. More channels
+// for one topic would not help, since its queues take one message after the other.
+func (t *Transport) shard(p transport.Publication) *shard {
+	key := p.Key
 	if key == "" {
-		return t.shards[t.turn.Add(1)%n]
+		key = p.Topic
 	}
-	return t.shards[maphash.String(keySeed, key)%n]
+	return t.shards[maphash.String(keySeed, key)%uint64(len(t.shards))]
 }
 
 // runSweeper ends sends whose time is over. One for all, since a timer for each costs more than the send itself.
@@ -225,7 +236,7 @@ func (t *Transport) runSweeper() {
 func (t *Transport) sweepUntilIdle() {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
-	for len(t.window) > 0 {
+	for !t.window.idle() {
 		select {
 		case now := <-ticker.C:
 			for _, sh := range t.shards {

@@ -3,6 +3,7 @@ package amqptransport
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -17,8 +18,11 @@ const maxRepairs = 3
 // shard is one publishing channel, from one loss to the next, and what goes over it. One goroutine writes and one
 // waits for confirms, so that a caller never stands in a write that the broker does not read.
 type shard struct {
-	t    *Transport
-	wake chan struct{}
+	t      *Transport
+	number int
+	wake   chan struct{}
+	// flight tells that something was written while nothing was under way.
+	flight chan struct{}
 
 	mu       sync.Mutex
 	closed   bool
@@ -34,8 +38,8 @@ type shard struct {
 	progress bool
 }
 
-func newShard(t *Transport) *shard {
-	return &shard{t: t, wake: make(chan struct{}, 1)}
+func newShard(t *Transport, number int) *shard {
+	return &shard{t: t, number: number, wake: make(chan struct{}, 1), flight: make(chan struct{}, 1)}
 }
 
 // enqueue hands s to the writer. It reports false after close.
@@ -46,7 +50,9 @@ func (sh *shard) enqueue(s *send) bool {
 		return false
 	}
 	sh.outbox.push(s)
-	sh.signal()
+	if sh.outbox.len() == 1 {
+		sh.signal()
+	}
 	return true
 }
 
@@ -94,7 +100,7 @@ func (sh *shard) serve(ses *session) error {
 	}
 	// A goroutine of the client library hands returns over before the confirm that follows them; with room for the
 	// whole window it never has to wait.
-	returns := channel.NotifyReturn(make(chan amqp.Return, cap(sh.t.window)+1))
+	returns := channel.NotifyReturn(make(chan amqp.Return, sh.t.settings.window+1))
 	closed := channel.NotifyClose(make(chan *amqp.Error, 1))
 	if err := channel.Confirm(false); err != nil {
 		return err
@@ -103,16 +109,11 @@ func (sh *shard) serve(ses *session) error {
 	sh.channel, sh.returns, sh.progress = channel, returns, false
 	sh.mu.Unlock()
 
-	written := make(chan publication, cap(sh.t.window)+1)
+	over := make(chan struct{})
 	var confirms sync.WaitGroup
-	confirms.Go(func() {
-		for p := range written {
-			<-p.confirm.Done()
-			sh.confirmed(p)
-		}
-	})
-	cause := sh.write(ses, channel, closed, written)
-	close(written)
+	confirms.Go(func() { sh.collect(over) })
+	cause := sh.write(ses, channel, closed)
+	close(over)
 	confirms.Wait()
 	if ses.conn.IsClosed() {
 		sh.lose(cause, false)
@@ -122,17 +123,33 @@ func (sh *shard) serve(ses *session) error {
 	return cause
 }
 
-// write sends what is in the outbox until the channel is lost, and returns why it was.
-func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.Error, written chan<- publication) error {
+// write sends what is in the outbox until the channel is lost, and returns why it was. What is there at once goes out
+// together.
+func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.Error) error {
 	why := func(e *amqp.Error) error {
 		if e != nil {
 			return e
 		}
 		return amqp.ErrClosed
 	}
+	holding, yielded := false, false
+	letGo := func() {
+		if holding {
+			ses.stream.release()
+			holding = false
+		}
+	}
+	defer letGo()
 	for {
-		s := sh.next(ses)
+		s, prepared := sh.next(ses)
 		if s == nil {
+			if holding && !yielded {
+				// Callers that are about to send get their chance, and what they send goes out with the rest.
+				runtime.Gosched()
+				yielded = true
+				continue
+			}
+			letGo()
 			select {
 			case <-sh.wake:
 			case e := <-closed:
@@ -140,49 +157,60 @@ func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.
 			}
 			continue
 		}
-		if err := sh.t.prepare(ses, s); err != nil {
-			if errors.Is(err, errSessionLost) {
-				return why(<-closed)
+		yielded = false
+		if !prepared {
+			letGo()
+			if err := sh.t.prepare(ses, s); err != nil {
+				if errors.Is(err, errSessionLost) {
+					return why(<-closed)
+				}
+				sh.fail(s, err)
 			}
-			sh.fail(s, err)
 			continue
 		}
-		if !sh.take(s) {
-			continue
+		if !holding {
+			ses.stream.hold()
+			holding = true
 		}
-		confirm, err := channel.PublishWithDeferredConfirm(s.exchange, s.key, s.mandatory || s.expected, false, s.publishing)
+		confirm, err := ses.stream.publish(channel, sh.number, s)
 		if err != nil {
 			sh.unwritten(s, err)
 			return why(<-closed)
 		}
-		sh.mu.Lock()
-		sh.writing, s.confirm = nil, confirm
-		sh.inflight.push(s)
-		sh.mu.Unlock()
-		written <- publication{s, confirm}
+		sh.wrote(s, confirm)
 	}
 }
 
-// next is the head of the outbox, or nil when nothing may be written now.
-func (sh *shard) next(ses *session) *send {
+// next takes the head of the outbox to write it. It is nil when nothing may be written now, and stays in the outbox when
+// something must be prepared for it first, since its time may end meanwhile.
+func (sh *shard) next(ses *session) (s *send, prepared bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if ses.blocked.Load() || (sh.alone > 0 && sh.inflight.len() > 0) {
-		return nil
+		return nil, false
 	}
-	return sh.outbox.head()
-}
-
-// take moves s from the outbox to the writer, unless its time has ended meanwhile.
-func (sh *shard) take(s *send) bool {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if sh.outbox.head() != s {
-		return false
+	s = sh.outbox.head()
+	if s == nil || !sh.t.prepared(ses, s) {
+		return s, false
 	}
 	sh.outbox.pop()
 	sh.writing = s
-	return true
+	return s, true
+}
+
+// wrote puts s in flight.
+func (sh *shard) wrote(s *send, confirm *amqp.DeferredConfirmation) {
+	sh.mu.Lock()
+	sh.writing, s.confirm = nil, confirm
+	sh.inflight.push(s)
+	first := sh.inflight.len() == 1
+	sh.mu.Unlock()
+	if first {
+		select {
+		case sh.flight <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // fail ends s, which was not written on this channel.
@@ -199,81 +227,143 @@ func (sh *shard) fail(s *send, err error) {
 	case !s.mandatory && errors.Is(err, transport.ErrUnroutable):
 		err = nil
 	}
-	a := sh.finish(s, err)
+	var out answers
+	sh.finish(&out, s, err)
 	sh.mu.Unlock()
-	deliver(a)
+	sh.deliver(&out)
 }
 
-// finish gives the place in the window back and decides the answer, if none was given. The caller holds the lock.
-func (sh *shard) finish(s *send, err error) []answer {
+// finish decides the answer, if none was given. The caller holds the lock; the place in the window is given back with the
+// answers.
+func (sh *shard) finish(out *answers, s *send, err error) {
 	if s.finished {
-		return nil
+		return
 	}
 	s.finished = true
-	<-sh.t.window
-	if sh.alone > 0 && s.suspect {
-		sh.alone--
+	out.places++
+	if sh.alone > 0 {
+		if s.suspect {
+			sh.alone--
+		}
+		sh.signal()
 	}
-	sh.signal()
-	if s.answered {
-		return nil
+	if !s.answered {
+		s.answered = true
+		out.calls = append(out.calls, answer{s.done, err})
 	}
-	s.answered = true
-	return []answer{{s.done, err}}
 }
 
-func deliver(answers []answer) {
-	for _, a := range answers {
+// answers waits until no lock is held.
+type answers struct {
+	calls  []answer
+	places int
+}
+
+// answer is a call of done.
+type answer struct {
+	done func(error)
+	err  error
+}
+
+// deliver frees the places, makes the calls, and leaves out empty.
+func (sh *shard) deliver(out *answers) {
+	sh.t.window.give(out.places)
+	for _, a := range out.calls {
 		a.done(a.err)
 	}
+	clear(out.calls)
+	out.calls, out.places = out.calls[:0], 0
 }
 
-// publication is one writing of a send, which may be written again.
-type publication struct {
-	send    *send
-	confirm *amqp.DeferredConfirmation
-}
-
-// confirmed takes the broker's answer to p, if it has not been taken already.
-func (sh *shard) confirmed(p publication) {
-	var answers []answer
+// collect takes the broker's answers until the channel is over, and then those that came before its end.
+func (sh *shard) collect(over <-chan struct{}) {
+	var out answers
+	for sh.await(over) && sh.collectDone(&out) {
+	}
+	<-over
 	sh.mu.Lock()
-	if p.send.confirm == p.confirm {
-		answers = sh.settle(p.send)
+	last := slices.Clone(sh.inflight.items())
+	confirms := make([]*amqp.DeferredConfirmation, len(last))
+	for i, s := range last {
+		confirms[i] = s.confirm
 	}
 	sh.mu.Unlock()
-	deliver(answers)
+	for _, confirm := range confirms {
+		<-confirm.Done()
+	}
+	sh.mu.Lock()
+	for i, s := range last {
+		if s.confirm == confirms[i] && !s.finished {
+			sh.settle(&out, s)
+		}
+	}
+	sh.mu.Unlock()
+	sh.deliver(&out)
 }
 
-// settle reads the confirm of s, which is there. The caller holds the lock.
+// await waits until the oldest send in flight has its confirm. It reports false when the channel is over.
+func (sh *shard) await(over <-chan struct{}) bool {
+	for {
+		sh.mu.Lock()
+		var done <-chan struct{}
+		if s := sh.inflight.head(); s != nil {
+			done = s.confirm.Done()
+		}
+		sh.mu.Unlock()
+		if done != nil {
+			<-done
+			return true
+		}
+		select {
+		case <-sh.flight:
+		case <-over:
+			return false
+		}
+	}
+}
+
+// collectDone takes the confirms that are there, from the oldest to the first that is missing. It reports false when that
+// one will never come.
+func (sh *shard) collectDone(out *answers) (more bool) {
+	sh.mu.Lock()
+	more = true
+	for s := sh.inflight.head(); s != nil && isDone(s.confirm); s = sh.inflight.head() {
+		if more = sh.settle(out, s); !more {
+			break
+		}
+	}
+	sh.mu.Unlock()
+	sh.deliver(out)
+	return more
+}
+
+// settle reads the confirm of s, which is there. It reports false when that is not the broker's word. The caller holds the
+// lock.
 //
 // The client library answers every open confirm with a refusal when the channel ends. It marks the channel as closed
 // before that, so a refusal on an open channel is the broker's own.
-func (sh *shard) settle(s *send) []answer {
-	if s.finished {
-		return nil
-	}
+func (sh *shard) settle(out *answers, s *send) bool {
 	acked := s.confirm.Acked()
 	if !acked && sh.channel.IsClosed() {
-		return nil
+		return false
 	}
 	sh.progress = true
 	sh.attribute()
 	sh.inflight.remove(s)
 	switch {
 	case !acked:
-		return sh.finish(s, transport.ErrNacked)
+		sh.finish(out, s, transport.ErrNacked)
 	case s.returned == "":
-		return sh.finish(s, nil)
+		sh.finish(out, s, nil)
 	case !s.answered && s.expected && sh.repairable(s):
 		sh.t.lookAgain(s)
 		s.returned, s.confirm = "", nil
 		sh.outbox.prepend([]*send{s})
 		sh.signal()
-		return nil
 	default:
-		return sh.finish(s, sh.unroutable(s))
+		sh.finish(out, s, sh.unroutable(s))
 	}
+	return true
 }
 
 // attribute finds the sends of the messages that the broker gave back. A return comes before its confirm, and returns
@@ -297,7 +387,7 @@ func (sh *shard) attribute() {
 
 func (sh *shard) sender(r *amqp.Return) *send {
 	fits := func(s *send) bool {
-		return s != nil && (s.mandatory || s.expected) && s.returned == "" && s.publishing.MessageId == r.MessageId &&
+		return s != nil && (s.mandatory || s.expected) && s.returned == "" && s.id == r.MessageId &&
 			s.key == r.RoutingKey && s.exchange == r.Exchange
 	}
 	for _, s := range sh.inflight.items() {
@@ -335,17 +425,17 @@ func (sh *shard) idle() bool {
 
 // close answers everything that is left.
 func (sh *shard) close() {
-	var answers []answer
+	var out answers
 	sh.mu.Lock()
 	sh.closed = true
-	for _, s := range slices.Clone(sh.outbox.items()) {
+	for _, s := range sh.outbox.items() {
 		err := transport.ErrClosed
 		if s.suspect {
 			err = fmt.Errorf("%w: %w", transport.ErrUnknown, transport.ErrClosed)
 		}
-		answers = append(answers, sh.finish(s, err)...)
+		sh.finish(&out, s, err)
 	}
 	sh.outbox = queue{}
 	sh.mu.Unlock()
-	deliver(answers)
+	sh.deliver(&out)
 }

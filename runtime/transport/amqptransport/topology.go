@@ -173,6 +173,22 @@ func (t *Transport) ensure(ses *session, topic string) error {
 	})
 }
 
+// prepared reports whether prepare has nothing to do.
+func (t *Transport) prepared(ses *session, s *send) bool {
+	if t.settings.declare == transport.DeclareNone {
+		return true
+	}
+	var what any = s.target
+	if s.target == "" {
+		if s.topic == "" {
+			return true
+		}
+		what = s.exchange
+	}
+	_, done := ses.ensured.Load(what)
+	return done
+}
+
 // once calls declare, with a consuming connection, unless it has succeeded before for this publishing connection and
 // what, which is an exchange's name or a [target].
 func (t *Transport) once(ses *session, what any, declare func(context.Context, *session) error) error {

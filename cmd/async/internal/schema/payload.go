@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -26,21 +27,24 @@ var ErrUndescribed = errors.New("no descriptor")
 // sensitive fields are left out. Without a descriptor a payload that is JSON already is returned as it is, and any
 // other is [ErrUndescribed].
 func (s *Schema) Decode(msg *message.Message, reveal bool) (json.RawMessage, error) {
+	payload, err := transport.Decompress(msg.Metadata[transport.MetaEncoding], msg.Payload, math.MaxInt32)
+	if err != nil {
+		return nil, err
+	}
 	isJSON := msg.Metadata[transport.MetaContentType] == "application/json"
 	name := msg.Metadata[transport.MetaType]
 	md := s.find(name)
 	if md == nil {
-		if isJSON && json.Valid(msg.Payload) {
-			return compact(msg.Payload)
+		if isJSON && json.Valid(payload) {
+			return compact(payload)
 		}
 		return nil, fmt.Errorf("%w for the type %q", ErrUndescribed, name)
 	}
 	decoded := dynamicpb.NewMessage(md)
-	var err error
 	if isJSON {
-		err = protojson.UnmarshalOptions{DiscardUnknown: true, AllowPartial: true, Resolver: s.types}.Unmarshal(msg.Payload, decoded)
+		err = protojson.UnmarshalOptions{DiscardUnknown: true, AllowPartial: true, Resolver: s.types}.Unmarshal(payload, decoded)
 	} else {
-		err = proto.UnmarshalOptions{AllowPartial: true, Resolver: s.types}.Unmarshal(msg.Payload, decoded)
+		err = proto.UnmarshalOptions{AllowPartial: true, Resolver: s.types}.Unmarshal(payload, decoded)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("this is no %s", md.FullName())

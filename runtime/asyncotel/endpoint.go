@@ -1,0 +1,185 @@
+package asyncotel
+
+import (
+	"sync"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	async "github.com/asyncpb/async/runtime"
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+// endpoint is one end of an rpc, with everything prepared that its messages share.
+type endpoint struct {
+	*Telemetry
+	async.Endpoint
+
+	capabilities transport.Capabilities
+	mode         async.TraceMode
+	confirm      string
+
+	// Sending ends.
+	publish, publishAsync, publishOwn, create, batch *operation
+	// Receiving ends.
+	process, receive, ack, nack, retry, dead, produce *operation
+	// Both ends of a request.
+	reply, receiveReply *operation
+	call                *operation
+
+	messageType attribute.KeyValue
+}
+
+// operation is a kind of operation of an endpoint: its span's name, its attributes, and those of its metrics.
+type operation struct {
+	name string
+	span string
+	typ  string
+	kind trace.SpanKind
+	// start is what every span of the operation starts with.
+	start []trace.SpanStartOption
+	// timed and counted are the attributes of histograms and of counters, without error.type.
+	timed, counted []attribute.KeyValue
+	success        metering
+	failed         sync.Map // of metering, by error type
+}
+
+// metering is the prepared options of metrics with one set of attributes.
+type metering struct {
+	record []metric.RecordOption
+	add    []metric.AddOption
+}
+
+func newMetering(timed, counted []attribute.KeyValue) metering {
+	return metering{
+		record: []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(timed...))},
+		add:    []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(counted...))},
+	}
+}
+
+// with returns a copy of attributes with one more.
+func with(attributes []attribute.KeyValue, more ...attribute.KeyValue) []attribute.KeyValue {
+	return append(attributes[:len(attributes):len(attributes)], more...)
+}
+
+// of returns the options for an operation that ended with the error type; empty is success. Error types are few: they
+// name kinds of errors and not errors.
+func (o *operation) of(errorType string) metering {
+	if errorType == "" {
+		return o.success
+	}
+	if m, ok := o.failed.Load(errorType); ok {
+		return m.(metering) //nolint:errcheck,forcetypeassert // only meterings are stored
+	}
+	failure := keyErrorType.String(errorType)
+	m := newMetering(with(o.timed, failure), with(o.counted, failure))
+	o.failed.Store(errorType, m)
+	return m
+}
+
+func newEndpoint(t *Telemetry, e async.Endpoint) *endpoint {
+	p := &endpoint{Telemetry: t, Endpoint: e, capabilities: e.Transport.Capabilities(), mode: e.TraceMode, confirm: confirmNone}
+	if p.mode == async.TraceUnspecified {
+		p.mode = t.settings.mode
+	}
+	if p.capabilities.Settlement == transport.Native {
+		p.confirm = confirmBroker
+	}
+	input := e.Spec.Input().ProtoReflect().Descriptor().FullName()
+	p.messageType = keyMessageType.String(string(input))
+	p.prepareReply()
+	if e.Subscription == nil {
+		p.prepareSend()
+	} else {
+		p.prepareReceive(*e.Subscription)
+	}
+	return p
+}
+
+func (p *endpoint) prepareSend() {
+	to := transport.DescribeSend(p.Transport, transport.Publication{Topic: p.Topic, RoutingKey: p.Spec.Type})
+	name := operationPublish
+	if p.Spec.Kind == async.KindRequest {
+		name = operationRequest
+	}
+	confirm := keySendConfirm.String(p.confirm)
+	p.publish = p.operation(name, sendType, trace.SpanKindProducer, to, keySendMode.String(sendModeSync), confirm)
+	p.publishAsync = p.operation(name, sendType, trace.SpanKindProducer, to, keySendMode.String(sendModeAsync), confirm)
+	p.publishOwn = p.operation(name, sendType, trace.SpanKindClient, to, confirm)
+	p.batch = p.operation(name, sendType, trace.SpanKindClient, to, keySendMode.String(sendModeSync), confirm)
+	p.create = p.operation(operationCreate, createType, trace.SpanKindProducer, to)
+	p.call = &operation{span: p.Spec.Name(), kind: trace.SpanKindClient}
+	p.call.timed = []attribute.KeyValue{keyRPCSystem.String(rpcSystem), keyRPCMethod.String(p.Spec.Name())}
+	p.call.success = newMetering(p.call.timed, nil)
+	p.call.start = []trace.SpanStartOption{trace.WithSpanKind(p.call.kind), trace.WithAttributes(p.call.timed...)}
+}
+
+func (p *endpoint) prepareReceive(s transport.Subscription) {
+	from := transport.DescribeReceive(p.Transport, s, p.Spec.Type)
+	group := make([]attribute.KeyValue, 0, 1)
+	if s.Group != "" && !s.Broadcast {
+		group = append(group, keyGroup.String(s.Group))
+	}
+	p.process = p.operation(operationProcess, processType, trace.SpanKindConsumer, from, group...)
+	p.receive = p.operation(operationReceive, receiveType, trace.SpanKindClient, from, group...)
+	p.ack = p.operation(operationAck, settleType, trace.SpanKindClient, from, group...)
+	p.nack = p.operation(operationNack, settleType, trace.SpanKindClient, from, group...)
+	again := transport.Publication{Topic: s.Topic, Group: s.Group, RoutingKey: p.Spec.Type}
+	dead := transport.Publication{Topic: s.DeadTopic, Direct: true, RoutingKey: p.Spec.Type}
+	p.retry = p.operation(operationPublish, sendType, trace.SpanKindClient, transport.DescribeSend(p.Transport, again))
+	p.dead = p.operation(operationPublish, sendType, trace.SpanKindClient, transport.DescribeSend(p.Transport, dead))
+}
+
+func (p *endpoint) prepareReply() {
+	if p.Spec.Kind != async.KindRequest {
+		return
+	}
+	inbox := transport.Destination{Temporary: true, Anonymous: true}
+	p.reply = p.operation(operationReply, sendType, trace.SpanKindProducer, inbox)
+	p.receiveReply = p.operation(operationReceive, receiveType, trace.SpanKindClient, inbox)
+}
+
+// operation prepares one kind of operation. more are attributes of its spans only.
+func (p *endpoint) operation(name, typ string, kind trace.SpanKind, d transport.Destination, more ...attribute.KeyValue) *operation {
+	o := &operation{name: name, span: name, typ: typ, kind: kind}
+	shared := []attribute.KeyValue{keySystem.String(p.capabilities.System), keyOperationName.String(name), p.messageType}
+	if d.Name != "" && !d.Temporary && !d.Anonymous {
+		o.span = name + " " + d.Name
+		shared = append(shared, keyDestination.String(d.Name))
+	}
+	if describer, ok := p.Transport.(transport.Describer); ok {
+		address, port := describer.Server()
+		if address != "" {
+			shared = append(shared, keyServerAddress.String(address))
+		}
+		if port != 0 {
+			shared = append(shared, keyServerPort.Int(port))
+		}
+	}
+	o.counted = shared
+	for _, a := range more {
+		if a.Key == keyGroup {
+			o.counted = with(o.counted, a)
+		}
+	}
+	// The conventions have no operation type on the duration of processing, and on counters.
+	o.timed = o.counted
+	if typ != processType {
+		o.timed = with(o.timed, keyOperationType.String(typ))
+	}
+	o.success = newMetering(o.timed, o.counted)
+	span := with(shared, keyOperationType.String(typ))
+	if d.RoutingKey != "" && p.capabilities.System == systemRabbitMQ {
+		span = append(span, keyRoutingKey.String(d.RoutingKey))
+	}
+	if d.Temporary {
+		span = append(span, keyTemporary.Bool(true))
+	}
+	if d.Anonymous {
+		span = append(span, keyAnonymous.Bool(true))
+	}
+	span = append(span, more...)
+	o.start = []trace.SpanStartOption{trace.WithSpanKind(kind), trace.WithAttributes(span...)}
+	return o
+}

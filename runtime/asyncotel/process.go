@@ -1,0 +1,235 @@
+package asyncotel
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/baggage"
+	"go.opentelemetry.io/otel/trace"
+
+	async "github.com/asyncpb/async/runtime"
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+// processOperation is the handling of one message, with all its attempts in process.
+type processOperation struct {
+	spanned
+
+	origin   origin
+	bags     bool // the message's baggage is the handler's
+	received bool // a receive operation was told of the message before
+}
+
+// startProcess begins the handling of a message, or of a batch.
+func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.Operation {
+	if p.idle(ctx) {
+		return p.pass(r.Deliveries[0])
+	}
+	if p.Batch && !r.Received {
+		return p.startProcessBatch(ctx, r)
+	}
+	d := r.Deliveries[0]
+	op := &processOperation{origin: p.origin(d.Message), received: r.Received}
+	rel := p.relate(ctx, op.origin, r.Start)
+	op.bags = rel.mode != async.TraceUntrusted && op.origin.baggage.Len() > 0
+	links := p.withFailed(rel.links, d)
+	if len(links) > 0 {
+		op.spanned = p.begin(rel.parent, p.process, r.Start, trace.WithLinks(links...))
+	} else {
+		op.spanned = p.begin(rel.parent, p.process, r.Start)
+	}
+	i := p.instruments
+	i.active.Add(ctx, 1, p.process.success.add...)
+	first := d.Attempt <= 1
+	if d.Delivery != nil && d.Delivery.Redeliveries() > 0 {
+		first = false
+		if !r.Received {
+			i.redeliveries.Add(op.ctx, 1, p.process.success.add...)
+		}
+	}
+	waited, known, skewed := since(r.Start, op.origin.sent)
+	if skewed {
+		i.skew.Add(op.ctx, 1, p.process.success.add...)
+	}
+	if known && first && !r.Received {
+		i.queue.Record(op.ctx, waited.Seconds(), p.process.success.record...)
+	}
+	if !op.recording() {
+		return op
+	}
+	op.span.SetAttributes(p.messageAttributes(d)...)
+	op.span.SetAttributes(keyTraceMode.String(modeName(rel.mode)))
+	if !op.origin.creation.IsValid() {
+		op.span.SetAttributes(keyContextMissing.Bool(true))
+	}
+	if skewed {
+		op.span.SetAttributes(keyClockSkew.Bool(true))
+	}
+	if known && first {
+		op.span.SetAttributes(keyQueueDuration.Float64(waited.Seconds()))
+	}
+	return op
+}
+
+// withFailed adds the link of a dead letter to the handling that failed.
+func (p *endpoint) withFailed(links []trace.Link, d async.ReceivedDelivery) []trace.Link {
+	failed := d.Message.Metadata[transport.MetaFailedTraceparent]
+	if failed == "" {
+		return links
+	}
+	md := map[string]string{transport.MetaTraceparent: failed}
+	sc := trace.SpanContextFromContext(p.propagator.Extract(context.Background(), carrier{&md}))
+	if !sc.IsValid() {
+		return links
+	}
+	failure := link(sc, p.mode)
+	failure.Attributes = []attribute.KeyValue{keyLinkType.String(linkFailedAttempt)}
+	return append(links, failure)
+}
+
+// messageAttributes are those of one received message.
+func (p *endpoint) messageAttributes(d async.ReceivedDelivery) []attribute.KeyValue {
+	md := d.Message.Metadata
+	a := make([]attribute.KeyValue, 0, 5)
+	if id := md[transport.MetaID]; id != "" && !p.noID {
+		a = append(a, keyMessageID.String(id))
+	}
+	if id := md[transport.MetaCorrelationID]; id != "" {
+		a = append(a, keyConversationID.String(id))
+	}
+	if d.Attempt > 0 {
+		a = append(a, keyAttempt.Int(d.Attempt))
+	}
+	if d.Delivery == nil {
+		return a
+	}
+	if n := d.Delivery.Redeliveries(); n > 0 {
+		a = append(a, keyRedeliveries.Int(n))
+	}
+	if tagged, ok := d.Delivery.(transport.Tagged); ok && p.capabilities.System == systemRabbitMQ {
+		a = append(a, keyDeliveryTag.Int64(int64(tagged.DeliveryTag()))) //nolint:gosec // a tag counts from 1
+	}
+	return a
+}
+
+// Context is the handler's: it has the span, the message's baggage, and counts the hops.
+func (op *processOperation) Context(parent context.Context) context.Context {
+	if op.bags {
+		parent = baggage.ContextWithBaggage(parent, op.origin.baggage)
+	}
+	if !op.spanContext().IsValid() {
+		return parent
+	}
+	return &insideContext{Context: op.spanned.Context(parent), hops: op.origin.hops}
+}
+
+// End ends the handling: at the time at which the handler was done.
+func (op *processOperation) End(r async.Result) {
+	p, i := op.p, op.p.instruments
+	done := r.At
+	if done.IsZero() {
+		done = time.Now()
+	}
+	i.active.Add(op.ctx, -1, p.process.success.add...)
+	err := r.Err
+	if r.Fate == async.FateAck && p.Spec.Kind != async.KindRequest {
+		err = nil // dropped by the handler's own will
+	}
+	terminal := r.Fate != async.FateRequeue && r.Fate != async.FateRetry
+	receive, knownReceive, _ := since(done, op.origin.sent)
+	total, knownTotal, skewed := since(done, op.origin.created)
+	if op.recording() {
+		op.span.SetAttributes(keyProcessDuration.Float64(max(done.Sub(op.start).Seconds(), 0)))
+		if r.Fate != "" {
+			op.span.SetAttributes(keySettleOutcome.String(string(r.Fate)))
+		}
+		if r.Tries > 1 {
+			op.span.SetAttributes(keyAttempts.Int(r.Attempt))
+		}
+		if terminal && knownReceive {
+			op.span.SetAttributes(keyReceiveDuration.Float64(receive.Seconds()))
+		}
+		if terminal && knownTotal {
+			op.span.SetAttributes(keyTotalDuration.Float64(total.Seconds()))
+		}
+		if skewed {
+			op.span.SetAttributes(keyClockSkew.Bool(true))
+		}
+	}
+	m, took := op.finish(err, done)
+	i.process.Record(op.ctx, took, m.record...)
+	if !op.received {
+		i.consumed.Add(op.ctx, 1, m.add...)
+	}
+	if r.Tries > 1 {
+		i.retries.Add(op.ctx, int64(r.Tries-1), p.process.success.add...)
+	}
+	if terminal && knownReceive {
+		i.receive.Record(op.ctx, receive.Seconds(), m.record...)
+	}
+	if terminal && knownTotal {
+		i.total.Record(op.ctx, total.Seconds(), m.record...)
+	}
+}
+
+// batchProcess is the handling of a batch.
+type batchProcess struct {
+	spanned
+
+	origins []origin
+}
+
+func (p *endpoint) startProcessBatch(ctx context.Context, r *async.Receiving) async.Operation {
+	i := p.instruments
+	op := &batchProcess{}
+	links := make([]trace.Link, 0, len(r.Deliveries))
+	for _, d := range r.Deliveries {
+		o := p.origin(d.Message)
+		op.origins = append(op.origins, o)
+		if !o.creation.IsValid() {
+			continue
+		}
+		links = append(links, link(o.creation, p.mode, p.messageAttributes(d)...))
+	}
+	op.spanned = p.begin(ctx, p.process, r.Start, trace.WithLinks(links...), trace.WithAttributes(keyBatchCount.Int(len(r.Deliveries))))
+	op.set(keyTraceMode.String(modeName(p.mode)))
+	i.active.Add(ctx, int64(len(r.Deliveries)), p.process.success.add...)
+	for n, d := range r.Deliveries {
+		first := d.Attempt <= 1
+		if d.Delivery != nil && d.Delivery.Redeliveries() > 0 {
+			first = false
+			i.redeliveries.Add(op.ctx, 1, p.process.success.add...)
+		}
+		waited, known, skewed := since(r.Start, op.origins[n].sent)
+		if skewed {
+			i.skew.Add(op.ctx, 1, p.process.success.add...)
+		}
+		if known && first {
+			i.queue.Record(op.ctx, waited.Seconds(), p.process.success.record...)
+		}
+	}
+	return op
+}
+
+// End ends the handling of a batch.
+func (op *batchProcess) End(r async.Result) {
+	p, i := op.p, op.p.instruments
+	now := time.Now()
+	i.active.Add(op.ctx, -int64(len(op.origins)), p.process.success.add...)
+	op.set(keyProcessDuration.Float64(max(now.Sub(op.start).Seconds(), 0)))
+	m, took := op.finish(r.Err, now)
+	i.process.Record(op.ctx, took, m.record...)
+	i.consumed.Add(op.ctx, int64(len(op.origins)), m.add...)
+	if r.Err != nil {
+		return
+	}
+	for _, o := range op.origins {
+		if d, known, _ := since(now, o.sent); known {
+			i.receive.Record(op.ctx, d.Seconds(), m.record...)
+		}
+		if d, known, _ := since(now, o.created); known {
+			i.total.Record(op.ctx, d.Seconds(), m.record...)
+		}
+	}
+}

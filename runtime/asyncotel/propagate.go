@@ -1,0 +1,196 @@
+package asyncotel
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/baggage"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	async "github.com/asyncpb/async/runtime"
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+// carrier is metadata that are made when something is set.
+type carrier struct{ metadata *map[string]string }
+
+func (c carrier) Get(name string) string { return (*c.metadata)[name] }
+
+func (c carrier) Set(name, value string) {
+	if *c.metadata == nil {
+		*c.metadata = make(map[string]string, 4)
+	}
+	(*c.metadata)[name] = value
+}
+
+func (c carrier) Keys() []string { return slices.Collect(maps.Keys(*c.metadata)) }
+
+var _ propagation.TextMapCarrier = carrier{}
+
+// origin is what a message tells of where it comes from.
+type origin struct {
+	creation trace.SpanContext
+	baggage  baggage.Baggage
+	hops     int
+	created  time.Time
+	sent     time.Time
+}
+
+// origin reads a message. What is not readable is not there: no message fails for its trace.
+func (t *Telemetry) origin(msg *message.Message) origin {
+	md := map[string]string(msg.Metadata)
+	o := origin{created: instant(md[transport.MetaCreatedAt]), sent: instant(md[transport.MetaSentAt])}
+	if text := md[transport.MetaHops]; text != "" {
+		if n, err := strconv.Atoi(text); err == nil && n > 0 {
+			o.hops = n
+		}
+	}
+	if !t.carriesContext(md) {
+		return o
+	}
+	read := md
+	ctx := t.propagator.Extract(context.Background(), carrier{&read})
+	o.creation, o.baggage = trace.SpanContextFromContext(ctx), baggage.FromContext(ctx)
+	return o
+}
+
+func (t *Telemetry) carriesContext(md map[string]string) bool {
+	for _, name := range t.fields {
+		if _, there := md[name]; there {
+			return true
+		}
+	}
+	return false
+}
+
+// instant reads Unix nanoseconds; what is none is the zero time.
+func instant(text string) time.Time {
+	ns, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || ns <= 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, ns)
+}
+
+// maxPlausible is the longest time that a message can have been on its way; a longer one is a broken header.
+const maxPlausible = 30 * 24 * time.Hour
+
+// since returns the time from a header to now. It is not known when the header is missing or cannot be right, and skewed when
+// the sender's clock is ahead of ours.
+func since(now, then time.Time) (d time.Duration, known, skewed bool) {
+	if then.IsZero() {
+		return 0, false, false
+	}
+	// A wall clock reading: the header has no monotonic one.
+	d = now.Round(0).Sub(then)
+	switch {
+	case d < 0:
+		return 0, false, true
+	case d > maxPlausible:
+		return 0, false, false
+	default:
+		return d, true, false
+	}
+}
+
+type hopsKey struct{}
+
+// insideContext is a handler's context: what is sent in it is one hop further.
+type insideContext struct {
+	context.Context //nolint:containedctx // it is a context
+
+	hops int
+}
+
+// Value finds the hops, and what the parent knows.
+func (c *insideContext) Value(key any) any {
+	if (key == hopsKey{}) {
+		return c.hops
+	}
+	return c.Context.Value(key)
+}
+
+// inject writes the creation context of a message that begins its way in ctx.
+func (t *Telemetry) inject(ctx context.Context, metadata *map[string]string) {
+	c := carrier{metadata}
+	t.propagator.Inject(ctx, c)
+	if *metadata == nil {
+		return
+	}
+	if hops, inside := ctx.Value(hopsKey{}).(int); inside {
+		c.Set(transport.MetaHops, strconv.Itoa(hops+1))
+	}
+}
+
+// relation is how a receiver's span stands to a message's origin.
+type relation struct {
+	parent context.Context
+	links  []trace.Link
+	mode   async.TraceMode
+}
+
+// relate decides: an ambient span is the parent, else the creation context where the mode and the guards allow it, else
+// nothing is. The creation context is linked in any case.
+func (p *endpoint) relate(ctx context.Context, o origin, now time.Time) relation {
+	mode := p.mode
+	request := p.Spec.Kind == async.KindRequest
+	if request && mode == async.TraceLink {
+		mode = async.TraceContinue // a caller waits for this span
+	}
+	r := relation{parent: ctx, mode: mode}
+	if mode != async.TraceUntrusted && o.baggage.Len() > 0 {
+		r.parent = baggage.ContextWithBaggage(r.parent, o.baggage)
+	}
+	if !o.creation.IsValid() {
+		return r
+	}
+	r.links = append(r.links, link(o.creation, mode))
+	if mode != async.TraceContinue || p.guarded(o, now) {
+		return r
+	}
+	ambient := trace.SpanContextFromContext(ctx)
+	if ambient.IsValid() {
+		if !request {
+			return r
+		}
+		r.links = append(r.links, trace.Link{SpanContext: ambient})
+	}
+	r.parent = trace.ContextWithRemoteSpanContext(r.parent, o.creation)
+	return r
+}
+
+// link is the link to a creation context. Of a sender that is not trusted no sampling decision is taken over.
+func link(creation trace.SpanContext, mode async.TraceMode, more ...attribute.KeyValue) trace.Link {
+	if mode == async.TraceUntrusted {
+		creation = creation.WithTraceFlags(0).WithTraceState(trace.TraceState{})
+		more = append(more, keyLinkType.String(linkUntrusted))
+	}
+	return trace.Link{SpanContext: creation, Attributes: more}
+}
+
+// guarded reports whether a trace has become too old or too long to go on.
+func (p *endpoint) guarded(o origin, now time.Time) bool {
+	if p.maxHops > 0 && o.hops >= p.maxHops {
+		return true
+	}
+	age, known, _ := since(now, o.created)
+	return p.maxAge > 0 && known && age > p.maxAge
+}
+
+// modeName is the value of async.trace.mode.
+func modeName(m async.TraceMode) string {
+	switch m {
+	case async.TraceLink:
+		return "link"
+	case async.TraceUntrusted:
+		return "untrusted"
+	default:
+		return "continue"
+	}
+}

@@ -1,0 +1,103 @@
+package asyncotel
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/baggage"
+	"go.opentelemetry.io/otel/trace"
+
+	async "github.com/asyncpb/async/runtime"
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+// receiveOperation is the receiving of one pulled message, or of a reply.
+type receiveOperation struct {
+	spanned
+
+	baggage baggage.Baggage
+}
+
+// startReceive begins, after the wait and with the time at which it began, so that samplers know the links.
+func (p *endpoint) startReceive(ctx context.Context, r *async.Receiving) async.Operation {
+	if p.idle(ctx) {
+		return p.pass(r.Deliveries[0])
+	}
+	d, o := r.Deliveries[0], p.receive
+	if r.Reply {
+		o = p.receiveReply
+	}
+	from := p.origin(d.Message)
+	op := &receiveOperation{}
+	options := []trace.SpanStartOption{trace.WithTimestamp(r.Start)}
+	if p.mode != async.TraceUntrusted {
+		op.baggage = from.baggage
+	}
+	if from.creation.IsValid() {
+		options = append(options, trace.WithLinks(link(from.creation, p.mode)))
+	}
+	if r.Source != "" {
+		options = append(options, trace.WithAttributes(keyDestination.String(r.Source)))
+	}
+	op.spanned = p.begin(ctx, o, r.Start, options...)
+	if op.recording() {
+		op.span.SetAttributes(p.messageAttributes(d)...)
+	}
+	i := p.instruments
+	if d.Delivery != nil && d.Delivery.Redeliveries() > 0 {
+		i.redeliveries.Add(op.ctx, 1, o.success.add...)
+	}
+	if waited, known, skewed := since(time.Now(), from.sent); skewed {
+		i.skew.Add(op.ctx, 1, o.success.add...)
+	} else if known && d.Attempt <= 1 && !r.Reply && d.Delivery.Redeliveries() == 0 {
+		i.queue.Record(op.ctx, waited.Seconds(), p.process.success.record...)
+	}
+	return op
+}
+
+// Context has the span and the message's baggage.
+func (op *receiveOperation) Context(parent context.Context) context.Context {
+	if op.baggage.Len() > 0 {
+		parent = baggage.ContextWithBaggage(parent, op.baggage)
+	}
+	return op.spanned.Context(parent)
+}
+
+// End ends the receiving: the message is handed over.
+func (op *receiveOperation) End(r async.Result) {
+	m, took := op.finish(r.Err, r.At)
+	op.p.instruments.operation.Record(op.ctx, took, m.record...)
+	op.p.instruments.consumed.Add(op.ctx, 1, m.add...)
+}
+
+// settleOperation is a settlement.
+type settleOperation struct{ spanned }
+
+func (p *endpoint) startSettle(s *async.Settling) async.Operation {
+	if p.idle(context.Background()) {
+		return nil
+	}
+	op := &settleOperation{}
+	o := p.ack
+	if s.Outcome != transport.Ack {
+		o = p.nack
+	}
+	now := time.Now()
+	if parent, ours := s.Parent.(spanner); p.tracing.asleep() || ours && !parent.spanContext().IsSampled() {
+		// The settlement of a message that is not sampled is nobody's story.
+		op.spanned = spanned{p: p, o: o, ctx: context.Background(), start: now}
+		return op
+	}
+	ctx, links := p.after(s.Parent, s.Message)
+	op.spanned = p.begin(ctx, o, now, links...)
+	if op.recording() {
+		op.span.SetAttributes(p.messageAttributes(async.ReceivedDelivery{Message: s.Message, Delivery: s.Delivery})...)
+	}
+	return op
+}
+
+// End ends the settlement, as the transport reports it.
+func (op *settleOperation) End(r async.Result) {
+	m, took := op.finish(r.Err, r.At)
+	op.p.instruments.operation.Record(op.ctx, took, m.record...)
+}

@@ -1,0 +1,126 @@
+package asyncotel
+
+import (
+	"context"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"go.opentelemetry.io/otel/trace"
+
+	async "github.com/asyncpb/async/runtime"
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+// after is the context of what follows from the handling of a message: inside of it, with a link to the creation.
+func (p *endpoint) after(parent async.Operation, msg *message.Message) (context.Context, []trace.SpanStartOption) {
+	ctx := context.Background()
+	if parent != nil {
+		ctx = parent.Context(ctx)
+	}
+	from := p.origin(msg)
+	if !from.creation.IsValid() {
+		return ctx, nil
+	}
+	return ctx, []trace.SpanStartOption{trace.WithLinks(link(from.creation, p.mode))}
+}
+
+// resendOperation is a message that the runtime itself sends.
+type resendOperation struct {
+	spanned
+
+	purpose async.Purpose
+}
+
+// startResend begins to send a retry, a dead letter, a reply, or what a middleware produced.
+func (p *endpoint) startResend(s *async.Resending) async.Operation {
+	md := (*map[string]string)(&s.Message.Metadata)
+	if p.idle(context.Background()) {
+		if s.Parent != nil && (*md)[transport.MetaTraceparent] == "" {
+			p.inject(s.Parent.Context(context.Background()), md)
+		}
+		return nil
+	}
+	op := &resendOperation{purpose: s.Purpose}
+	now := time.Now()
+	switch s.Purpose {
+	case async.PurposeReply:
+		ctx := context.Background()
+		if s.Parent != nil {
+			ctx = s.Parent.Context(ctx)
+		}
+		op.spanned = p.begin(ctx, p.reply, now, trace.WithAttributes(keyDestination.String(s.Publication.Topic)))
+		p.inject(op.ctx, md)
+		op.set(keyConversationID.String(s.Cause.Metadata[transport.MetaCorrelationID]))
+	case async.PurposeProduce:
+		ctx := context.Background()
+		if s.Parent != nil {
+			ctx = s.Parent.Context(ctx)
+		}
+		o := p.operation(operationPublish, sendType, trace.SpanKindProducer, transport.DescribeSend(p.Transport, s.Publication))
+		if own := p.ownContext(*md); own.IsValid() {
+			op.spanned = p.begin(ctx, o, now, trace.WithSpanKind(trace.SpanKindClient), trace.WithLinks(trace.Link{SpanContext: own}))
+		} else {
+			op.spanned = p.begin(ctx, o, now)
+			p.inject(op.ctx, md)
+		}
+	default:
+		o := p.retry
+		if s.Purpose == async.PurposeDeadLetter {
+			o = p.dead
+			p.noteFailed(s.Parent, *md)
+		}
+		ctx, links := p.after(s.Parent, s.Cause)
+		op.spanned = p.begin(ctx, o, now, links...)
+	}
+	if id := (*md)[transport.MetaID]; id != "" && !p.noID {
+		op.set(keyMessageID.String(id))
+	}
+	return op
+}
+
+// noteFailed writes which handling has failed beside the creation context, which stays as it is.
+func (p *endpoint) noteFailed(parent async.Operation, md map[string]string) {
+	failed, ours := parent.(spanner)
+	if !ours || !failed.spanContext().IsValid() {
+		return
+	}
+	var written map[string]string
+	p.propagator.Inject(trace.ContextWithSpanContext(context.Background(), failed.spanContext()), carrier{&written})
+	if traceparent := written[transport.MetaTraceparent]; traceparent != "" {
+		md[transport.MetaFailedTraceparent] = traceparent
+	}
+}
+
+// End ends the sending.
+func (op *resendOperation) End(r async.Result) {
+	i := op.p.instruments
+	m, took := op.finish(r.Err, r.At)
+	i.operation.Record(op.ctx, took, m.record...)
+	i.sent.Add(op.ctx, 1, m.add...)
+	if r.Err != nil {
+		return
+	}
+	switch op.purpose {
+	case async.PurposeRetry:
+		i.retries.Add(op.ctx, 1, op.p.process.success.add...)
+	case async.PurposeDeadLetter:
+		i.deadLettered.Add(op.ctx, 1, op.p.process.success.add...)
+	default:
+	}
+}
+
+// callOperation is a request with its reply.
+type callOperation struct{ spanned }
+
+func (p *endpoint) startCall(ctx context.Context, c *async.Calling) async.Operation {
+	if p.idle(ctx) {
+		return nil
+	}
+	return &callOperation{spanned: p.begin(ctx, p.call, c.Start)}
+}
+
+// End ends the call.
+func (op *callOperation) End(r async.Result) {
+	m, took := op.finish(r.Err, r.At)
+	op.p.instruments.call.Record(op.ctx, took, m.record...)
+}

@@ -1,0 +1,133 @@
+package asyncotel
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	async "github.com/asyncpb/async/runtime"
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+// sendOperation is the sending of one message, from the call to the confirm.
+type sendOperation struct {
+	spanned
+
+	id      string
+	created bool // the span was that of the creation only: the batch has one for the sending
+}
+
+// startSend begins to send a message of the user's: its span is the creation context, unless the message has one.
+func (p *endpoint) startSend(ctx context.Context, s *async.Sending) async.Operation {
+	out := s.Outgoing
+	if p.idle(ctx) {
+		if out.Metadata[transport.MetaTraceparent] == "" {
+			p.inject(ctx, &out.Metadata)
+		}
+		return nil
+	}
+	o := p.publish
+	switch {
+	case s.Batch:
+		o = p.create
+	case out.Async:
+		o = p.publishAsync
+	}
+	op := &sendOperation{id: out.ID}
+	if own := p.ownContext(out.Metadata); own.IsValid() {
+		if s.Batch {
+			// It was created elsewhere; the batch links to it.
+			op.spanned, op.created = spanned{p: p, o: o, span: trace.SpanFromContext(trace.ContextWithRemoteSpanContext(ctx, own)), ctx: ctx, start: s.Start}, true
+			p.instruments.pending.Add(ctx, 1, p.publish.success.add...)
+			return op
+		}
+		op.spanned = p.begin(ctx, p.publishOwn, s.Start, trace.WithLinks(trace.Link{SpanContext: own}))
+	} else {
+		op.spanned = p.begin(ctx, o, s.Start)
+		p.inject(op.ctx, &out.Metadata)
+	}
+	if op.recording() {
+		if !p.noID && op.id != "" {
+			op.span.SetAttributes(keyMessageID.String(op.id))
+		}
+		if s.CorrelationID != "" {
+			op.span.SetAttributes(keyConversationID.String(s.CorrelationID))
+		}
+	}
+	if s.Batch {
+		op.created = true
+		if op.span != nil {
+			op.span.End()
+		}
+	}
+	p.instruments.pending.Add(ctx, 1, p.publish.success.add...)
+	return op
+}
+
+// ownContext is the creation context that an interceptor has set.
+func (t *Telemetry) ownContext(md map[string]string) trace.SpanContext {
+	if md[transport.MetaTraceparent] == "" {
+		return trace.SpanContext{}
+	}
+	read := md
+	return trace.SpanContextFromContext(t.propagator.Extract(context.Background(), carrier{&read}))
+}
+
+// End ends the sending when the receipt resolves.
+func (op *sendOperation) End(r async.Result) {
+	p, i := op.p, op.p.instruments
+	i.pending.Add(op.ctx, -1, p.publish.success.add...)
+	if op.created {
+		kind := ""
+		if r.Err != nil {
+			kind = errorType(r.Err, p.capabilities.System)
+		}
+		i.sent.Add(op.ctx, 1, p.batch.of(kind).add...)
+		return
+	}
+	now := time.Now()
+	if op.recording() {
+		took := now.Sub(op.start)
+		blocked := took
+		if !r.Returned.IsZero() {
+			blocked = min(r.Returned.Sub(op.start), took)
+		}
+		op.span.SetAttributes(keySendDuration.Float64(took.Seconds()), keySendBlocked.Float64(blocked.Seconds()))
+	}
+	m, took := op.finish(r.Err, now)
+	i.operation.Record(op.ctx, took, m.record...)
+	i.sent.Add(op.ctx, 1, m.add...)
+}
+
+// startBatch begins the sending of a batch, whose messages have spans of their creation.
+func (p *endpoint) startBatch(ctx context.Context, s *async.SendingBatch) async.Operation {
+	if p.idle(ctx) {
+		return nil
+	}
+	links := make([]trace.Link, 0, len(s.Messages))
+	for _, message := range s.Messages {
+		op, ours := message.(*sendOperation)
+		if !ours || !op.spanContext().IsValid() {
+			continue
+		}
+		link := trace.Link{SpanContext: op.spanContext()}
+		if !p.noID && op.id != "" {
+			link.Attributes = []attribute.KeyValue{keyMessageID.String(op.id)}
+		}
+		links = append(links, link)
+	}
+	op := &batchOperation{spanned: p.begin(ctx, p.batch, s.Start, trace.WithTimestamp(s.Start), trace.WithLinks(links...), trace.WithAttributes(keyBatchCount.Int(len(s.Messages))))}
+	return op
+}
+
+type batchOperation struct{ spanned }
+
+// End ends the sending of a batch.
+func (op *batchOperation) End(r async.Result) {
+	now := time.Now()
+	op.set(keySendDuration.Float64(now.Sub(op.start).Seconds()), keySendBlocked.Float64(now.Sub(op.start).Seconds()))
+	m, took := op.finish(r.Err, now)
+	op.p.instruments.operation.Record(op.ctx, took, m.record...)
+}

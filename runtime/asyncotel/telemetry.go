@@ -1,0 +1,55 @@
+package asyncotel
+
+import (
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/log"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	async "github.com/asyncpb/async/runtime"
+	"github.com/asyncpb/async/runtime/transport"
+)
+
+// Telemetry is the [async.Telemetry] of OpenTelemetry. One can serve many runtimes, and is safe for concurrent use.
+type Telemetry struct {
+	settings
+
+	tracing     tracing
+	fields      []string // that a context is written to
+	tracer      trace.Tracer
+	logger      log.Logger
+	instruments *instruments
+}
+
+var _ async.Telemetry = (*Telemetry)(nil)
+
+// New prepares the tracer, the instruments and the logger. With no option it uses OpenTelemetry's global providers, also those that
+// are set later; where there are none it costs little and makes nothing. An instrument that a meter provider refuses
+// is told to OpenTelemetry's error handler.
+func New(opts ...Option) *Telemetry {
+	t := &Telemetry{settings: newSettings(opts)}
+	t.tracing = newTracing(t.tracers)
+	t.fields = t.propagator.Fields()
+	t.tracer = t.tracers.Tracer(ScopeName, trace.WithInstrumentationVersion(async.Version), trace.WithSchemaURL(SchemaURL))
+	t.logger = t.loggers.Logger(ScopeName, log.WithInstrumentationVersion(async.Version), log.WithSchemaURL(SchemaURL))
+	var err error
+	t.instruments, err = newInstruments(t.meters.Meter(ScopeName, metric.WithInstrumentationVersion(async.Version), metric.WithSchemaURL(SchemaURL)))
+	if err != nil {
+		otel.Handle(err)
+	}
+	return t
+}
+
+// Observe implements [async.Telemetry].
+func (t *Telemetry) Observe(e async.Endpoint) async.Observer {
+	p := newEndpoint(t, e)
+	o := async.Observer{Send: p.startSend, SendBatch: p.startBatch, Call: p.startCall, Receive: p.startReceive}
+	if e.Subscription == nil {
+		return o
+	}
+	o.Process, o.Resend = p.startProcess, p.startResend
+	if !t.noSettle && p.capabilities.Settlement == transport.Native {
+		o.Settle = p.startSettle
+	}
+	return o
+}
