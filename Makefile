@@ -67,7 +67,7 @@ generate: ## Generate code from the .proto files with buf
 check-generate: ## Fail if generated code is not what make generate writes
 	@scripts/check-generate
 
-# The linter looks at one module at a time; the benchmarks are the other one that has code.
+# The linter looks at one module at a time; the benchmarks and the tests with foreign interceptors are the others that have code.
 .PHONY: lint
 lint: ## Lint Go and proto files, and check that go.mod is tidy
 	@$(GO) mod tidy -diff
@@ -76,6 +76,7 @@ lint: ## Lint Go and proto files, and check that go.mod is tidy
 	@$(BUF) lint
 	@$(GOLANGCI_LINT) run
 	@cd benchmarks && $(GO) tool -modfile=../tools/lint/go.mod golangci-lint run --config ../.golangci.yaml
+	@cd test/interceptors && $(GO) tool -modfile=../../tools/lint/go.mod golangci-lint run --config ../../.golangci.yaml
 
 .PHONY: test-benchmarks
 test-benchmarks: ## Test what measures, and run a moment of every benchmark

@@ -25,10 +25,10 @@ func (p *endpoint) begin(ctx context.Context, o *operation, start time.Time, mor
 	if p.tracing.asleep() {
 		return spanned{p: p, o: o, ctx: ctx, start: start}
 	}
-	options := o.start
-	if len(more) > 0 {
-		options = append(options[:len(options):len(options)], more...)
-	}
+	options := make([]trace.SpanStartOption, 0, len(o.start)+len(more)+1)
+	options = append(append(options, o.start...), more...)
+	// The same reading as in the metrics: between two, much can happen on a busy machine.
+	options = append(options, trace.WithTimestamp(start))
 	ctx, span := p.tracer.Start(ctx, o.span, options...)
 	return spanned{p: p, o: o, span: span, ctx: ctx, start: start}
 }

@@ -160,10 +160,7 @@ func (s *stream) take(b []byte) error {
 		s.partial = append(s.partial, b...)
 		b = s.partial
 	}
-	for {
-		if len(b) < frameSurplus {
-			break
-		}
+	for len(b) >= frameSurplus {
 		whole := frameSurplus + int(binary.BigEndian.Uint32(b[3:]))
 		if len(b) < whole {
 			break
