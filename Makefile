@@ -46,6 +46,7 @@ test: ## Run the tests with the race detector against RabbitMQ (PKG=./... RUN=. 
 	@$(if $(RACE),,echo "no C compiler: testing without the race detector" >&2)
 	@ASYNC_TEST_AMQP_URL=$$(scripts/rabbitmq); export ASYNC_TEST_AMQP_URL; \
 	$(GO) test $(RACE) -p 2 -timeout $(TIMEOUT) -run '$(RUN)' $(TESTFLAGS) $(PKG)
+	@$(if $(filter ./...,$(PKG)),$(GO) -C examples/orders/export test $(RACE) -timeout $(TIMEOUT) -run '$(RUN)' $(TESTFLAGS) ./...)
 	@$(if $(filter ./...,$(PKG)),$(GO) -C test/interceptors test $(RACE) -timeout $(TIMEOUT) -run '$(RUN)' $(TESTFLAGS) ./...)
 
 .PHONY: conformance
@@ -72,6 +73,7 @@ check-generate: ## Fail if generated code is not what make generate writes
 lint: ## Lint Go and proto files, and check that go.mod is tidy
 	@$(GO) mod tidy -diff
 	@$(GO) -C test/interceptors mod tidy -diff
+	@$(GO) -C examples/orders/export mod tidy -diff
 	@cd benchmarks && $(GO) mod tidy -diff
 	@$(BUF) lint
 	@$(GOLANGCI_LINT) run

@@ -53,5 +53,5 @@ func run(ctx context.Context, url, file string) error {
 	if file == "" {
 		return nil
 	}
-	return os.WriteFile(file, trace.SVG(), 0o644) //nolint:gosec // a picture for everybody
+	return os.WriteFile(file, trace.SVG(), 0o644)
 }

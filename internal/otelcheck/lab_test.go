@@ -58,7 +58,6 @@ type setup struct {
 	telemetry []asyncotel.Option
 	options   []async.Option
 	bare      bool // no SDK
-	noTap     bool
 	tap       func(*otelcheck.Tap)
 }
 

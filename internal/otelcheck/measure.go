@@ -79,7 +79,7 @@ func checkCounts(c *Capture) (r []string) {
 	count("messaging.client.operation.duration", len(c.OfType("send", "receive", "settle")))
 	count("messaging.client.operation.duration", 0, semconv.MessagingOperationTypeProcess)
 	count("messaging.process.duration", len(c.OfType("process")))
-	own, deliveries, dead := 0, 0, 0
+	own, dead := 0, 0
 	for _, w := range c.Sent {
 		if w.Publication.Direct || w.Publication.Group != "" {
 			own++
@@ -88,7 +88,7 @@ func checkCounts(c *Capture) (r []string) {
 			dead++
 		}
 	}
-	deliveries = len(c.Received)
+	deliveries := len(c.Received)
 	if c.Facts.Receives > 0 {
 		deliveries = c.Facts.Receives // what was put back unseen was not consumed
 	}

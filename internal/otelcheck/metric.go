@@ -44,7 +44,7 @@ func (s stream) points() []point {
 	switch data := s.Data.(type) {
 	case metricdata.Histogram[float64]:
 		for _, p := range data.DataPoints {
-			points = append(points, point{p.Attributes, int64(p.Count), p.Sum, p.Bounds}) //nolint:gosec // a count of a test
+			points = append(points, point{p.Attributes, int64(p.Count), p.Sum, p.Bounds})
 		}
 	case metricdata.Sum[int64]:
 		for _, p := range data.DataPoints {

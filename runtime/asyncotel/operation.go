@@ -29,8 +29,8 @@ func (p *endpoint) begin(ctx context.Context, o *operation, start time.Time, mor
 	options = append(append(options, o.start...), more...)
 	// The same reading as in the metrics: between two, much can happen on a busy machine.
 	options = append(options, trace.WithTimestamp(start))
-	ctx, span := p.tracer.Start(ctx, o.span, options...)
-	return spanned{p: p, o: o, span: span, ctx: ctx, start: start}
+	ctx, span := p.tracer.Start(ctx, o.span, options...)           //nolint:spancheck // it ends with the operation
+	return spanned{p: p, o: o, span: span, ctx: ctx, start: start} //nolint:spancheck // it ends with the operation
 }
 
 // Context returns parent with the span.

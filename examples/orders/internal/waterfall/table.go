@@ -57,11 +57,12 @@ func (t *Trace) Table(out *console.Console) {
 // columns pads the cells: a name, then numbers.
 func columns(cells []string) []string {
 	const name, number = 20, 10
-	line := cells[0] + strings.Repeat(" ", max(name-len(cells[0]), 0))
+	var line strings.Builder
+	line.WriteString(cells[0] + strings.Repeat(" ", max(name-len(cells[0]), 0)))
 	for _, cell := range cells[1:] {
-		line += strings.Repeat(" ", max(number-len([]rune(cell)), 1)) + cell
+		line.WriteString(strings.Repeat(" ", max(number-len([]rune(cell)), 1)) + cell)
 	}
-	return []string{line}
+	return []string{line.String()}
 }
 
 func text(d time.Duration) string {
