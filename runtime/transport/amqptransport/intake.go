@@ -64,7 +64,7 @@ func (s *stream) Read(b []byte) (int, error) {
 func (s *stream) fetch() error {
 	in := &s.intake
 	if in.buf == nil {
-		in.buf = make([]byte, fullBuffer)
+		in.buf = make([]byte, fullRead)
 	}
 	in.end = copy(in.buf, in.buf[in.begin:in.end])
 	in.begin = 0
