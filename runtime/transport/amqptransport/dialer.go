@@ -205,10 +205,15 @@ func (d *dialer) handshake(ctx context.Context, wire net.Conn, address, role str
 	config.Properties.SetClientConnectionName(d.app + " " + role)
 	maps.Copy(config.Properties, d.config.Properties)
 	conn, err := amqp.Open(s, config)
-	if err == nil {
-		s.tuned(conn.Config.FrameSize, d.pack)
+	if err != nil {
+		if d.tls != nil && ctx.Err() == nil && !s.intake.heard.Load() {
+			// TLS 1.3 refuses a client after the client's part of the handshake, and the reason may be lost with the connection.
+			err = fmt.Errorf("the server ended the connection before a word of AMQP; if it asks for certificates, give it cert_file and key_file that it trusts: %w", err)
+		}
+		return nil, nil, err
 	}
-	return s, conn, err
+	s.tuned(conn.Config.FrameSize, d.pack)
+	return s, conn, nil
 }
 
 // explained adds what to do to the broker's refusals.

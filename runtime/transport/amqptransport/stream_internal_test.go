@@ -87,7 +87,7 @@ func TestStubBecomesItsMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := append(append(heartbeat(), direct.out...), heartbeat()...)
-	for cut := range len(library) {
+	for cut := range library {
 		r := &recorder{}
 		s := newStream(r, r, 2)
 		s.tuned(frameSize, false)
@@ -119,7 +119,7 @@ func TestHeadersComeBack(t *testing.T) {
 		}
 		frame := append(append(beginFrame(nil, frameHeader, 1, len(header)), header...), frameEnd)
 		d := readHeader(t, frame)
-		got, before := unpack(d, string(d.Headers[packedName].([]byte))) //nolint:forcetypeassert // A panic names the line.
+		got, before := unpack(d, string(d.Headers[packedName].([]byte)))
 		if got.UUID != msg.UUID || before != 0 {
 			t.Errorf("%d headers: id %q, handed out %d times", size, got.UUID, before)
 		}
