@@ -48,6 +48,7 @@ test: ## Run the tests with the race detector against RabbitMQ (PKG=./... RUN=. 
 	@$(if $(RACE),,echo "no C compiler: testing without the race detector" >&2)
 	@ASYNC_TEST_AMQP_URL=$$(scripts/rabbitmq); export ASYNC_TEST_AMQP_URL; \
 	$(GO) test $(RACE) -p 2 -timeout $(TIMEOUT) -run '$(RUN)' $(TESTFLAGS) $(PKG)
+	@$(if $(filter ./...,$(PKG)),$(GO) -C examples/orders/export test $(RACE) -timeout $(TIMEOUT) -run '$(RUN)' $(TESTFLAGS) ./...)
 	@$(if $(filter ./...,$(PKG)),$(GO) -C test/interceptors test $(RACE) -timeout $(TIMEOUT) -run '$(RUN)' $(TESTFLAGS) ./...)
 
 .PHONY: conformance
@@ -69,15 +70,17 @@ generate: ## Generate code from the .proto files with buf
 check-generate: ## Fail if generated code is not what make generate writes
 	@scripts/check-generate
 
-# The linter looks at one module at a time; the benchmarks are the other one that has code.
+# The linter looks at one module at a time; the benchmarks and the tests with foreign interceptors are the others that have code.
 .PHONY: lint
 lint: ## Lint Go and proto files, and check that go.mod is tidy
 	@$(GO) mod tidy -diff
 	@$(GO) -C test/interceptors mod tidy -diff
+	@$(GO) -C examples/orders/export mod tidy -diff
 	@cd benchmarks && $(GO) mod tidy -diff
 	@$(BUF) lint
 	@$(GOLANGCI_LINT) run
 	@cd benchmarks && $(GO) tool -modfile=../tools/lint/go.mod golangci-lint run --config ../.golangci.yaml
+	@cd test/interceptors && $(GO) tool -modfile=../../tools/lint/go.mod golangci-lint run --config ../../.golangci.yaml
 
 .PHONY: test-benchmarks
 test-benchmarks: ## Test what measures, and run a moment of every benchmark

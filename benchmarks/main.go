@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/asyncpb/async/benchmarks/internal/broker"
+	"github.com/asyncpb/async/benchmarks/internal/otelsdk"
 	"github.com/asyncpb/async/benchmarks/internal/plan"
 	"github.com/asyncpb/async/benchmarks/internal/report"
 	"github.com/asyncpb/async/benchmarks/internal/rounds"
@@ -35,6 +36,9 @@ func main() {
 	}
 }
 
+// extraRounds is how many rounds a contest gets at most that has no target, or runs for long.
+const extraRounds = 3
+
 // flags are what the command line says.
 type flags struct {
 	url, out, only, profiles string
@@ -49,19 +53,19 @@ func parse(args []string, out io.Writer) (flags, error) {
 	set.StringVar(&f.url, "url", "amqp://guest:guest@127.0.0.1:5672/", "URL of RabbitMQ; ASYNC_TEST_AMQP_URL is used when it is set")
 	set.StringVar(&f.out, "out", "", "folder for benchmarks.json, .md and .svg; none writes nothing")
 	set.StringVar(&f.only, "only", "", "regular expression: only rows whose id and name match, as in 'T1 ' or 'quorum'")
-	set.BoolVar(&f.short, "short", false, "three rounds of a quarter of a second, without the rows that have no target")
+	set.BoolVar(&f.short, "short", false, "fewer and shorter rounds, and only of rows that have a target")
 	set.StringVar(&f.profiles, "profiles", "", "folder for a CPU profile of ours in each contest, from a run of its own")
 	set.IntVar(&f.settings.Rounds, "rounds", 0, "rounds of each contest, 5 or, in the short form, 3")
-	set.DurationVar(&f.settings.Time, "time", 0, "time of a run, 700ms or, in the short form, 250ms")
+	set.DurationVar(&f.settings.Time, "time", 0, "time of a run, 500ms or, in the short form, 150ms")
 	if err := set.Parse(args); err != nil {
 		return f, err
 	}
 	if url := os.Getenv("ASYNC_TEST_AMQP_URL"); url != "" {
 		f.url = url
 	}
-	count, length := 5, 700*time.Millisecond
+	count, length := 5, 500*time.Millisecond
 	if f.short {
-		count, length = 3, 250*time.Millisecond
+		count, length = 3, 150*time.Millisecond
 	}
 	if f.settings.Rounds == 0 {
 		f.settings.Rounds = count
@@ -88,7 +92,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.Close()) }()
+	defer func() { err = errors.Join(err, b.Close(), otelsdk.Shutdown(context.WithoutCancel(ctx))) }()
 	r := &report.Report{Form: "full", Began: time.Now(), Rounds: f.settings.Rounds, Machine: report.NewMachine(b.Version())}
 	if f.short {
 		r.Form = "short"
@@ -120,8 +124,8 @@ func play(ctx context.Context, f flags, only *regexp.Regexp, parts []plan.Part, 
 				continue
 			}
 			settings := f.settings
-			if contest.Rounds > 0 {
-				settings.Rounds = min(settings.Rounds, contest.Rounds)
+			if contest.Extra {
+				settings.Rounds = min(settings.Rounds, extraRounds)
 			}
 			if contest.Factor > 0 {
 				settings.Time = time.Duration(contest.Factor * float64(settings.Time))

@@ -218,14 +218,14 @@ func (x *delivery) became(fate Fate) {
 
 // observeSettle ends the observation of the work, and begins that of the settlement.
 func (x *delivery) observeSettle(o transport.Outcome) Operation {
-	settle := x.feed.b.observer.Settle
-	if settle == nil {
-		return nil
-	}
 	if o == transport.Ack {
 		x.became(FateAck)
 	} else {
 		x.became(FateRequeue)
+	}
+	settle := x.feed.b.observer.Settle
+	if settle == nil {
+		return nil
 	}
 	s := Settling{Outcome: o, Delivery: x.d, Message: x.msg}
 	observed := x.observation.Load()

@@ -1,85 +1,57 @@
 // Orders runs three services, orders, billing and shipping, in one process. It places a few orders, waits until each has
-// come to its end, and shows the one that ended as a dead letter.
+// come to its end, and shows the one that ended as a dead letter. Then it shows where the time went; with -trace it draws that too:
 //
-// It runs in memory; ASYNC_TRANSPORT switches the broker. The same services run in processes of their own from cmd.
+//	go run ./examples/orders -trace trace.svg
+//
+// It runs in memory; ASYNC_TRANSPORT switches the broker. The same services run in processes of their own from cmd, and with
+// a collector for their traces from export.
 package main
 
 import (
 	"cmp"
 	"context"
-	"errors"
+	"flag"
 	"fmt"
 	"os"
-	"time"
+
+	"go.opentelemetry.io/otel"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/asyncpb/async/examples/internal/console"
-	"github.com/asyncpb/async/examples/orders/internal/billing"
-	"github.com/asyncpb/async/examples/orders/internal/deadletter"
-	"github.com/asyncpb/async/examples/orders/internal/ordering"
-	"github.com/asyncpb/async/examples/orders/internal/shipping"
+	"github.com/asyncpb/async/examples/orders/internal/shop"
+	"github.com/asyncpb/async/examples/orders/internal/waterfall"
 	async "github.com/asyncpb/async/runtime"
+	"github.com/asyncpb/async/runtime/asyncotel"
 	_ "github.com/asyncpb/async/runtime/transport/amqptransport"
 	_ "github.com/asyncpb/async/runtime/transport/gochanneltransport"
 )
 
+// late is the order of the sample that is shipped at the second attempt: its trace has the most to show.
+const late = "A-2"
+
 func main() {
+	file := flag.String("trace", "", "draw the trace of one order to this file, as SVG")
+	flag.Parse()
 	// A broker in memory that has a name can be opened twice: to run, and to look at its dead letters.
 	url := cmp.Or(os.Getenv("ASYNC_TRANSPORT"), "memory://shop")
-	if err := run(context.Background(), url, "demo", console.New(os.Stdout, 8, 1, 8)); err != nil {
+	if err := run(context.Background(), url, *file); err != nil {
 		fmt.Fprintln(os.Stderr, "orders:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, url, namespace string, out *console.Console) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	rt, err := async.Open(ctx, async.WithURL(url), async.WithNamespace(namespace), async.WithApp("shop"))
-	if err != nil {
+func run(ctx context.Context, url, file string) error {
+	recorder := new(waterfall.Recorder)
+	tracers := sdktrace.NewTracerProvider(sdktrace.WithSyncer(recorder))
+	otel.SetTracerProvider(tracers)
+	out := console.New(os.Stdout, 8, 1, 8)
+	if err := shop.Run(ctx, url, "demo", out, async.WithTelemetry(asyncotel.New())); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, rt.Close()) }()
-	orders, err := ordering.Register(rt, out)
-	if err != nil {
-		return err
+	trace := recorder.Trace("order " + late)
+	trace.Table(out)
+	if file == "" {
+		return nil
 	}
-	parcels, err := shipping.Register(rt, out)
-	if err != nil {
-		return err
-	}
-	if err := billing.Register(rt, out); err != nil {
-		return err
-	}
-	out.Title("Orders on %s", rt.Health(ctx).Transports[0].System)
-	ended := make(chan error, 1)
-	go func() { ended <- rt.Run(ctx) }()
-	select {
-	case <-rt.Ready():
-	case err := <-ended:
-		return err
-	}
-	if err := orders.PlaceAll(ctx, ordering.Sample); err != nil {
-		return err
-	}
-	if err := await(ctx, rt, orders); err != nil {
-		return err
-	}
-	stats := rt.Stats()
-	out.Title("%d shipped, %d retried, %d dead", orders.Shipped(), stats.Retried, stats.DeadLettered)
-	return deadletter.Report(ctx, url, parcels.DeadQueue(), out)
-}
-
-// await waits until every order has come to its end: the good ones are shipped, the bad one is a dead letter. A dead letter
-// comes back to nobody, so it is counted.
-func await(ctx context.Context, rt *async.Runtime, orders *ordering.Service) error {
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
-	for orders.Shipped() < ordering.Shippable || rt.Stats().DeadLettered == 0 {
-		select {
-		case <-look.C:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	return nil
+	return os.WriteFile(file, trace.SVG(), 0o644)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/asyncpb/async/examples/orders/gen/shop/shipping/v1/shippingv1async"
 	"github.com/asyncpb/async/examples/orders/internal/billing"
 	"github.com/asyncpb/async/examples/orders/internal/ordering"
+	"github.com/asyncpb/async/examples/orders/internal/shop"
 	"github.com/asyncpb/async/runtime/transport"
 )
 
@@ -91,7 +92,7 @@ func TestTheOrdersEndTheSameOnEveryTransport(t *testing.T) {
 			t.Parallel()
 			url, namespace := test.setup(t)
 			var out strings.Builder
-			if err := run(t.Context(), url, namespace, console.New(&out, 8, 1, 8)); err != nil {
+			if err := shop.Run(t.Context(), url, namespace, console.New(&out, 8, 1, 8)); err != nil {
 				t.Fatalf("%v, after:\n%s", err, out.String())
 			}
 			want := append(slices.Clone(story), "Orders on "+test.system, "2 shipped, 1 retried, 1 dead",

@@ -30,6 +30,7 @@ var rooms = []Room{
 	{Name: "code generated for tests", Paths: []string{"internal/gen/..."}, May: []string{"internal/gen/...", "runtime", "gen/..."}},
 	{Name: "the code of the annotations", Paths: []string{"gen/..."}},
 	{Name: "a test kit of ours", Paths: []string{"internal/*test/..."}, May: []string{"internal/...", "proto/...", "gen/..."}},
+	{Name: "the telemetry's conformance", Paths: []string{"internal/otelcheck/..."}, May: append([]string{"internal/gen/..."}, library...)},
 	{Name: "a stranger to this project's code", Paths: []string{"test/acceptance/internal/..."}, May: []string{"internal/gen/..."}},
 	{
 		Name: "the fault harness", Paths: []string{"test/faults/..."},
@@ -46,6 +47,8 @@ var bans = []Ban{
 		"./gen/...", "./internal/contract",
 	}},
 	{Paths: []string{"runtime/transport", "runtime/transport/memorytransport"}, Never: []string{"net/http", "crypto/tls"}},
+	// The sampler is of the SDK's making; a program that uses it has the SDK.
+	{Paths: []string{"runtime/asyncotel"}, Never: []string{"go.opentelemetry.io/otel/sdk/...", "connectrpc.com/..."}},
 	{Paths: []string{"runtime/transport/..."}, Never: []string{"./runtime", "./internal/...", "./runtime/internal/..."}},
 	{Paths: []string{"protoc-gen-async/...", "internal/contract/..."}, Never: []string{"./runtime/..."}},
 	{Paths: []string{"templates", "gen/..."}, Never: []string{"./runtime/...", "./internal/...", "net/http"}},

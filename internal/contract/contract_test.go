@@ -427,3 +427,26 @@ func TestRefusalsPointAtTheOption(t *testing.T) {
 		t.Errorf("the positions differ (-want +got):\n%s", diff)
 	}
 }
+
+func TestAnRpcWithoutAnAnnotationIsARequestWhenThatIsAskedFor(t *testing.T) {
+	t.Parallel()
+	const bare = heading + `service Shop {
+		option (async.v1.service) = {group: "shop"};
+		rpc Do(Plain) returns (google.protobuf.Empty);
+		rpc Did(Plain) returns (google.protobuf.Empty) { option (async.v1.method) = {event: {}}; }
+	}` + messages
+	methods := compile(t, bare).Services().Get(0).Methods()
+	if spec, _ := contract.Method(methods.Get(0)); spec != nil {
+		t.Errorf("Method makes %v of an rpc without an annotation", spec)
+	}
+	spec, found := contract.Implicit(methods.Get(0))
+	if found.Err() != nil {
+		t.Fatal(found)
+	}
+	if spec.Kind != contract.Request || spec.Topic != "shop.v1.Shop.Do" || spec.Group != "shop" || spec.Type != "shop.v1.Plain" {
+		t.Errorf("got a %s on %s of %s for %s", spec.Kind, spec.Topic, spec.Group, spec.Type)
+	}
+	if annotated, _ := contract.Implicit(methods.Get(1)); annotated.Kind != contract.Event {
+		t.Errorf("an annotated event is a %s", annotated.Kind)
+	}
+}

@@ -39,10 +39,11 @@ const (
 )
 
 // configuration is what the brokers of the tests run with: room for a payload of 1 MiB with its envelope, and large
-// payloads compressed.
+// payloads compressed. A busy machine may take longer for one than the contract allows.
 const configuration = `
 version: 1
 defaults: {max_message_bytes: 2MiB, compress_above: 64KiB}
+bindings: {acme.calls.v1.Calls/Echo: {timeout: 50s}}
 `
 
 // place is one broker with names of its own.

@@ -51,7 +51,9 @@ func BenchmarkCost(b *testing.B) {
 				out := &async.Outgoing{Spec: spec, ID: "1", Topic: "ship"}
 				op := send.Send(ctx, &async.Sending{Outgoing: out, Start: time.Now()})
 				finish(op, async.Result{})
-				msg.Metadata[transport.MetaTraceparent] = out.Metadata[transport.MetaTraceparent]
+				if traceparent := out.Metadata[transport.MetaTraceparent]; traceparent != "" {
+					msg.Metadata[transport.MetaTraceparent] = traceparent
+				}
 				in := &async.Receiving{Start: time.Now(), Deliveries: []async.ReceivedDelivery{{Message: msg, Attempt: 1}}}
 				op = receive.Process(ctx, in)
 				finish(op, async.Result{At: time.Now(), Attempt: 1, Tries: 1, Fate: async.FateAck})

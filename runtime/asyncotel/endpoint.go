@@ -1,6 +1,7 @@
 package asyncotel
 
 import (
+	"slices"
 	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -23,7 +24,7 @@ type endpoint struct {
 	// Sending ends.
 	publish, publishAsync, publishOwn, create, batch *operation
 	// Receiving ends.
-	process, receive, ack, nack, retry, dead, produce *operation
+	process, receive, ack, nack, retry, dead *operation
 	// Both ends of a request.
 	reply, receiveReply *operation
 	call                *operation
@@ -60,7 +61,7 @@ func newMetering(timed, counted []attribute.KeyValue) metering {
 
 // with returns a copy of attributes with one more.
 func with(attributes []attribute.KeyValue, more ...attribute.KeyValue) []attribute.KeyValue {
-	return append(attributes[:len(attributes):len(attributes)], more...)
+	return append(slices.Clip(attributes), more...)
 }
 
 // of returns the options for an operation that ended with the error type; empty is success. Error types are few: they

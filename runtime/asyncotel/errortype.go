@@ -50,8 +50,7 @@ func errorType(err error, system string) string {
 			return s.name
 		}
 	}
-	var coded *async.Error
-	if errors.As(err, &coded) {
+	if coded, ok := errors.AsType[*async.Error](err); ok {
 		return strings.ToUpper(coded.Code.String())
 	}
 	for {
@@ -67,7 +66,7 @@ func errorType(err error, system string) string {
 
 // own reports whether err is a wrapper of the runtime that has no type of its own.
 func own(err error) bool {
-	if _, typed := err.(interface{ ErrorType() string }); typed { //nolint:errorlint // the outermost one is asked
+	if _, typed := err.(interface{ ErrorType() string }); typed {
 		return false
 	}
 	t := reflect.TypeOf(err)

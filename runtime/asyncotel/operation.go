@@ -25,12 +25,12 @@ func (p *endpoint) begin(ctx context.Context, o *operation, start time.Time, mor
 	if p.tracing.asleep() {
 		return spanned{p: p, o: o, ctx: ctx, start: start}
 	}
-	options := o.start
-	if len(more) > 0 {
-		options = append(options[:len(options):len(options)], more...)
-	}
-	ctx, span := p.tracer.Start(ctx, o.span, options...)
-	return spanned{p: p, o: o, span: span, ctx: ctx, start: start}
+	options := make([]trace.SpanStartOption, 0, len(o.start)+len(more)+1)
+	options = append(append(options, o.start...), more...)
+	// The same reading as in the metrics: between two, much can happen on a busy machine.
+	options = append(options, trace.WithTimestamp(start))
+	ctx, span := p.tracer.Start(ctx, o.span, options...)           //nolint:spancheck // it ends with the operation
+	return spanned{p: p, o: o, span: span, ctx: ctx, start: start} //nolint:spancheck // it ends with the operation
 }
 
 // Context returns parent with the span.

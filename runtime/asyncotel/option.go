@@ -5,7 +5,6 @@ import (
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/log"
-	"go.opentelemetry.io/otel/log/global"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
@@ -40,7 +39,7 @@ const (
 
 func newSettings(opts []Option) settings {
 	s := settings{
-		tracers: otel.GetTracerProvider(), meters: otel.GetMeterProvider(), loggers: global.GetLoggerProvider(),
+		tracers: otel.GetTracerProvider(), meters: otel.GetMeterProvider(), loggers: otel.GetLoggerProvider(),
 		propagator: otel.GetTextMapPropagator(),
 		mode:       async.TraceContinue, maxAge: defaultMaxAge, maxHops: defaultMaxHops,
 	}

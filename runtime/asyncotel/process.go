@@ -108,7 +108,7 @@ func (p *endpoint) messageAttributes(d async.ReceivedDelivery) []attribute.KeyVa
 		a = append(a, keyRedeliveries.Int(n))
 	}
 	if tagged, ok := d.Delivery.(transport.Tagged); ok && p.capabilities.System == systemRabbitMQ {
-		a = append(a, keyDeliveryTag.Int64(int64(tagged.DeliveryTag()))) //nolint:gosec // a tag counts from 1
+		a = append(a, keyDeliveryTag.Int64(int64(tagged.DeliveryTag())))
 	}
 	return a
 }

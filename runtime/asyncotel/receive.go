@@ -29,7 +29,7 @@ func (p *endpoint) startReceive(ctx context.Context, r *async.Receiving) async.O
 	}
 	from := p.origin(d.Message)
 	op := &receiveOperation{}
-	options := []trace.SpanStartOption{trace.WithTimestamp(r.Start)}
+	var options []trace.SpanStartOption
 	if p.mode != async.TraceUntrusted {
 		op.baggage = from.baggage
 	}

@@ -118,7 +118,7 @@ func (p *endpoint) startBatch(ctx context.Context, s *async.SendingBatch) async.
 		}
 		links = append(links, link)
 	}
-	op := &batchOperation{spanned: p.begin(ctx, p.batch, s.Start, trace.WithTimestamp(s.Start), trace.WithLinks(links...), trace.WithAttributes(keyBatchCount.Int(len(s.Messages))))}
+	op := &batchOperation{spanned: p.begin(ctx, p.batch, s.Start, trace.WithLinks(links...), trace.WithAttributes(keyBatchCount.Int(len(s.Messages))))}
 	return op
 }
 

@@ -11,7 +11,14 @@ import (
 // EncodingGzip is the one value of [MetaEncoding].
 const EncodingGzip = "gzip"
 
-var gzipWriters = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+// gzipWriters are fast rather than thorough: a sender waits for them.
+var gzipWriters = sync.Pool{New: func() any {
+	w, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
+	if err != nil {
+		return nil // unreachable: the level is one of gzip's own
+	}
+	return w
+}}
 
 // Compress returns payload in gzip's format, and false when that would not be smaller. The result shares nothing with payload.
 func Compress(payload []byte) ([]byte, bool) {

@@ -7,21 +7,24 @@ import (
 
 // What a send, a subscription or a delivery can end with. The runtime exports them under the same names.
 var (
-	// ErrUnroutable: no queue takes the message; it is stored nowhere.
+	// ErrUnroutable: no queue takes the message; it is stored nowhere. Start the consumer, or declare its queue, before
+	// sending again: the same send will fail in the same way.
 	ErrUnroutable = errors.New("no queue takes this message")
-	// ErrNacked: the broker refused the message (a full queue, an internal error); it is not stored.
+	// ErrNacked: the broker refused the message (a full queue, an internal error); it is not stored. Send it again
+	// after a pause; while it stays refused, look at the queue and at the broker's log.
 	ErrNacked = errors.New("the broker refused the message")
-	// ErrBlocked: the broker takes no messages at present, or the queue stayed full; it is not stored. Try again
-	// later.
+	// ErrBlocked: the broker takes no messages at present (short of memory or disk, not reached), or the queue stayed
+	// full; it is not stored. Send it again later, and let callers wait rather than pile up work.
 	ErrBlocked = errors.New("the broker takes no messages at present")
 	// ErrUnknown: the connection or the time ended before the broker's answer. The message may be stored or
-	// not; sending it again with the same message id is safe.
+	// not. Send it again with the same message id, by which a consumer can tell a duplicate.
 	ErrUnknown = errors.New("the outcome of the send is unknown")
-	// ErrTooLarge: a limit on size was passed; the text names the limit and the value.
+	// ErrTooLarge: a limit on size was passed; the text names the limit and the value. Do not send it again as it is.
 	ErrTooLarge = errors.New("too large")
-	// ErrClosed: the transport, or the runtime, was closed.
+	// ErrClosed: the transport, or the runtime, was closed; the message is not stored. Send it with another one.
 	ErrClosed = errors.New("closed")
-	// ErrBacklog: the window is full and the caller did not want to wait.
+	// ErrBacklog: the window was full, and the caller did not want to wait or its time ended; the message is not stored.
+	// Send more slowly, or let the call wait; a window that is always full says that the broker is the bottleneck.
 	ErrBacklog = errors.New("too many sends are waiting for the broker")
 	// ErrTopology: a queue or exchange exists with other properties. See [TopologyError].
 	ErrTopology = errors.New("the broker's topology differs")

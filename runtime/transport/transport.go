@@ -38,7 +38,8 @@ type Sender interface {
 	// before Send has returned. done must not block. A nil error means that the broker has stored the message.
 	//
 	// msg.Context() is the life of the send: while it lives, a send whose connection broke before the answer is
-	// sent again with the same message id; when it has ended, such a send resolves with [ErrUnknown].
+	// sent again with the same message id; when it has ended, such a send resolves with [ErrUnknown], and a driver may
+	// resolve every other send that is still without an answer in the same way.
 	//
 	// The transport owns msg, its metadata and its payload until done is called, for good if p.Given is set. It may read
 	// but not write them. Nobody acks or nacks msg.

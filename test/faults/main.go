@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-const usage = `faults certifies that nothing is lost between a producer and its consumers.
+const usage = `certifies that nothing is lost between a producer and its consumers.
 
   faults produce  sends numbered messages and writes down which were accepted
   faults consume  handles them and writes that down

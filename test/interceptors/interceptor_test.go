@@ -27,6 +27,7 @@ import (
 	"github.com/asyncpb/async/internal/gen/acme/calls/v1/callsv1connect"
 	async "github.com/asyncpb/async/runtime"
 	"github.com/asyncpb/async/runtime/asyncconnect"
+	"github.com/asyncpb/async/runtime/asyncotel"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -131,12 +132,60 @@ func TestOtelconnectTracesAcrossTheBroker(t *testing.T) {
 	}
 }
 
+// TestTheTracesOfOtelconnectAndOfTheRuntimeAreOne walks from the span of otelconnect at the handler, parent by parent, to that at the caller.
+func TestTheTracesOfOtelconnectAndOfTheRuntimeAreOne(t *testing.T) {
+	t.Parallel()
+	recorder := tracetest.NewSpanRecorder()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder))
+	// Without otelconnect.WithTrustRemote: the runtime has decided already whether a sender's trace goes on.
+	options := []otelconnect.Option{otelconnect.WithTracerProvider(provider), otelconnect.WithPropagator(propagation.TraceContext{})}
+	onServer, err := otelconnect.NewServerInterceptor(options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	onClient, err := otelconnect.NewClientInterceptor(options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := handler{noted: make(chan trace.SpanContext, 1)}
+	telemetry := asyncotel.New(asyncotel.WithTracerProvider(provider), asyncotel.WithPropagator(propagation.TraceContext{}))
+	rt := serve(t, h, []connect.ServerInterceptor{onServer}, async.WithTelemetry(telemetry))
+	client := callsv1connect.NewCallsClient(connect.NewClient(asyncconnect.NewTransport(rt), onClient))
+	if _, err := client.Echo(t.Context(), new(callsv1.EchoRequest)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Note(t.Context(), new(callsv1.NoteRequest)); err != nil {
+		t.Fatal(err)
+	}
+	<-h.noted
+	for _, name := range []string{"Echo", "Note"} {
+		// The runtime's span of a message ends a little after that of its handler.
+		await(t, recorder, "process acme.calls.v1.Calls."+name, 1)
+		var handled sdktrace.ReadOnlySpan
+		byID := make(map[trace.SpanID]sdktrace.ReadOnlySpan)
+		for _, span := range recorder.Ended() {
+			byID[span.SpanContext().SpanID()] = span
+			if span.Name() == "acme.calls.v1.Calls/"+name && span.SpanKind() == trace.SpanKindServer {
+				handled = span
+			}
+		}
+		var way []string
+		for span := handled; span != nil; span = byID[span.Parent().SpanID()] {
+			way = append(way, span.SpanKind().String()+" "+span.InstrumentationScope().Name)
+		}
+		const connects, ours = "connectrpc.com/otelconnect", asyncotel.ScopeName
+		if want := []string{"server " + connects, "consumer " + ours, "client " + connects}; !slices.Equal(way, want) {
+			t.Errorf("%s: the way from the handler to the caller is %q, want %q", name, way, want)
+		}
+	}
+}
+
 // await waits for the spans of a name.
 func await(t *testing.T, recorder *tracetest.SpanRecorder, name string, n int) []sdktrace.ReadOnlySpan {
 	t.Helper()
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(10 * time.Second)
 	for {
 		var found []sdktrace.ReadOnlySpan
 		for _, span := range recorder.Ended() {
@@ -150,7 +199,11 @@ func await(t *testing.T, recorder *tracetest.SpanRecorder, name string, n int) [
 		select {
 		case <-look.C:
 		case <-deadline:
-			t.Fatalf("%s: %d spans, want %d", name, len(found), n)
+			var names []string
+			for _, span := range recorder.Ended() {
+				names = append(names, span.Name())
+			}
+			t.Fatalf("%s: %d spans, want %d; there are %q", name, len(found), n, names)
 		}
 	}
 }

@@ -4,6 +4,7 @@ package otelsdk
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -20,24 +21,43 @@ func (nowhere) ExportSpans(context.Context, []sdktrace.ReadOnlySpan) error { ret
 
 func (nowhere) Shutdown(context.Context) error { return nil }
 
-var all = sync.OnceValue(func() trace.TracerProvider { return provider(sdktrace.AlwaysSample()) })
-
-var onePart = sync.OnceValue(func() trace.TracerProvider {
-	return provider(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(0.01)))
-})
-
-func provider(s sdktrace.Sampler) trace.TracerProvider {
-	return sdktrace.NewTracerProvider(sdktrace.WithSampler(s), sdktrace.WithBatcher(nowhere{}), sdktrace.WithResource(resource.Empty()))
+var shared struct {
+	mu        sync.Mutex
+	providers map[load.Telemetry]*sdktrace.TracerProvider
 }
 
-// TracerProvider returns the provider of a level; it is one and the same for the whole process.
+// TracerProvider returns the provider of a level: one for the whole process until [Shutdown].
 func TracerProvider(level load.Telemetry) trace.TracerProvider {
+	var sampler sdktrace.Sampler
 	switch level {
 	case load.SDKSampling:
-		return all()
+		sampler = sdktrace.AlwaysSample()
 	case load.SDKOnePart:
-		return onePart()
+		sampler = sdktrace.ParentBased(sdktrace.TraceIDRatioBased(0.01))
 	case load.Off, load.NoSDK:
+		return noop.NewTracerProvider()
 	}
-	return noop.NewTracerProvider()
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if shared.providers == nil {
+		shared.providers = make(map[load.Telemetry]*sdktrace.TracerProvider)
+	}
+	p := shared.providers[level]
+	if p == nil {
+		p = sdktrace.NewTracerProvider(sdktrace.WithSampler(sampler), sdktrace.WithBatcher(nowhere{}), sdktrace.WithResource(resource.Empty()))
+		shared.providers[level] = p
+	}
+	return p
+}
+
+// Shutdown ends every provider and what it runs. The next [TracerProvider] is a new one.
+func Shutdown(ctx context.Context) error {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	var errs []error
+	for _, p := range shared.providers {
+		errs = append(errs, p.Shutdown(ctx))
+	}
+	shared.providers = nil
+	return errors.Join(errs...)
 }

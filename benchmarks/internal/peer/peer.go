@@ -18,7 +18,7 @@ type Peer struct {
 // Session is one run of a peer.
 type Session interface {
 	// Send sends the messages of a source in the way of the load and returns when all are confirmed, or, where the load asks
-	// for no confirms, written.
+	// for no confirms, sent.
 	Send(ctx context.Context, s *load.Source) error
 	// Receive begins to consume and returns when consuming has begun. It calls h for each message and acknowledges the
 	// message when h has returned.

@@ -54,7 +54,7 @@ func (c catalogue) latency() []Contest {
 	raw := load.Load{Queue: load.Classic, Bytes: large, Mode: load.Async, Rate: perSecond}
 	best := load.Load{Queue: load.Classic, Bytes: large, Mode: load.Sync, Callers: 64, Rate: perSecond}
 	// A percentile of 99.9 of 20,000 messages is an average of twenty.
-	const factor = 4
+	const factor = 8
 	return []Contest{
 		{Factor: factor, Contest: duel(c.through(c.ours, ours), c.through(c.raw, raw),
 			rounds.Reading{ID: "T14", Name: "p99 end to end at 5,000/s, classic, to raw amqp091-go", Metric: rounds.P99, Bound: rounds.Bound{AtMost: 1.0}},

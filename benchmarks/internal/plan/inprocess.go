@@ -9,6 +9,9 @@ import (
 	"github.com/asyncpb/async/benchmarks/internal/trial"
 )
 
+// within is a limit of a share of a budget.
+var within = rounds.Bound{AtMost: 1}
+
 func inProcess() Part {
 	at := func(p peer.Peer, t load.Telemetry) rounds.Side {
 		return rounds.Side{Peer: p, Load: load.Load{Mode: load.Sync, Telemetry: t}, Run: trial.InProcess}
@@ -17,11 +20,19 @@ func inProcess() Part {
 	return Part{Title: "In process", Contests: []Contest{
 		{Contest: duel(memory, at(inprocess.Gochannel(), load.Off),
 			rate("T12", "memory transport, publish to handler, to Watermill gochannel and Router as they come", rounds.Bound{AtLeast: 4}),
-			rounds.Reading{ID: "T13", Name: "memory transport, publish to handler, time", Metric: rounds.Nanoseconds(3000), Bound: rounds.Bound{AtMost: 1}},
-			rounds.Reading{ID: "T13", Name: "memory transport, publish to handler, allocations", Metric: rounds.Allocs(40), Bound: rounds.Bound{AtMost: 1}})},
-		{Contest: duel(memory, at(inprocess.BlockingGochannel(), load.Off),
+			rounds.Reading{ID: "T13", Name: "memory transport, publish to handler, time", Metric: rounds.Nanoseconds(3000), Bound: within},
+			rounds.Reading{ID: "T13", Name: "memory transport, publish to handler, allocations", Metric: rounds.Allocs(40), Bound: within})},
+		// A difference of two times needs more of them than a ratio does.
+		{Factor: 3, Contest: duel(at(ours.Memory(), load.NoSDK), memory,
+			rounds.Reading{ID: "trace", Name: "what telemetry costs without an SDK, CPU time", Metric: rounds.ExtraNanoseconds(500), Bound: within},
+			rounds.Reading{ID: "trace", Name: "what telemetry costs without an SDK, allocations", Metric: rounds.ExtraAllocs(8), Bound: within})},
+		{Factor: 3, Contest: duel(at(ours.Memory(), load.SDKOnePart), memory,
+			rounds.Reading{ID: "trace", Name: "what telemetry costs with the SDK sampling 1 %, CPU time", Metric: rounds.ExtraNanoseconds(2000), Bound: within})},
+		{Extra: true, Contest: duel(at(ours.Memory(), load.SDKSampling), memory,
+			rate("", "memory transport, publish to handler, OTel SDK on, to the same without telemetry", rounds.Bound{}))},
+		{Extra: true, Contest: duel(memory, at(inprocess.BlockingGochannel(), load.Off),
 			rate("", "memory transport, publish to handler, to Watermill gochannel that blocks and Router", rounds.Bound{}))},
-		{Contest: duel(memory, at(inprocess.Channel(), load.Off),
+		{Extra: true, Contest: duel(memory, at(inprocess.Channel(), load.Off),
 			rate("", "memory transport, publish to handler, to a plain Go channel", rounds.Bound{}))},
 	}}
 }

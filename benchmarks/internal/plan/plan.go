@@ -23,12 +23,10 @@ type Part struct {
 // Contest is a contest and how much of it belongs to a run.
 type Contest struct {
 	rounds.Contest
-	// Extra marks what the short form leaves out.
+	// Extra marks what has no target or takes long: the short form leaves it out, and the full one gives it three rounds.
 	Extra bool
 	// Sanity marks what makes a whole run void when it is out of its bounds.
 	Sanity bool
-	// Rounds, when it is not zero, is the most rounds that it is given.
-	Rounds int
 	// Factor stretches the time of a run; zero is one.
 	Factor float64
 }

@@ -11,8 +11,7 @@ func (c catalogue) sanity() []Contest {
 	for _, queue := range queues {
 		noConfirm := c.publishing(c.raw, load.Load{Queue: queue, Bytes: large, Mode: load.NoConfirm})
 		contests = append(contests,
-			// What is only written counts as sent here, so a run must be longer than all buffers on the way are deep.
-			Contest{Sanity: true, Factor: 3, Contest: duel(noConfirm, c.pub(queue, large),
+			Contest{Sanity: true, Factor: 2, Contest: duel(noConfirm, c.pub(queue, large),
 				rate("sane", named("raw without confirm to PUB, %s", queue), rounds.Bound{AtLeast: 1.1, AtMost: 2.5}))},
 			Contest{Sanity: true, Contest: duel(c.rtt(queue, large), c.pub(queue, large),
 				rate("sane", named("RTT to PUB, %s", queue), rounds.Bound{AtLeast: 0.04, AtMost: 0.25}))},

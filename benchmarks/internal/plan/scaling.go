@@ -42,9 +42,9 @@ func (c catalogue) scaling() []Contest {
 		heap.Sides = append(heap.Sides, rounds.Side{Peer: c.ours, Run: trial.Heap(c.broker), Messages: 100_000, Load: l})
 	}
 	return []Contest{
-		{Contest: subscriptions, Rounds: 3},
-		{Contest: memory, Rounds: 3},
-		{Contest: amqp, Rounds: 3, Extra: true},
-		{Contest: heap, Rounds: 1, Extra: true},
+		{Contest: subscriptions},
+		{Contest: memory, Extra: true},
+		{Contest: amqp, Extra: true},
+		{Contest: heap, Extra: true},
 	}
 }

@@ -10,9 +10,9 @@ import (
 // The chart is drawn on a grid of pixels: a row for each target, whose ratio stands on a logarithmic axis that is scaled
 // so that every target is the line at one.
 const (
-	chartWidth = 980
-	chartLeft  = 500
-	chartRight = 850
+	chartWidth = 1090
+	chartLeft  = 600
+	chartRight = 950
 	rowHeight  = 22
 	chartTop   = 64
 	lowest     = 1.0 / 4
@@ -45,7 +45,7 @@ func (r *Report) chart() string {
 	if r.Void {
 		title = "This run is void: " + strings.Join(r.VoidBecause, "; ")
 	}
-	draw(`<text x="16" y="26" font-size="15" font-weight="600" fill="%s">%s</text>`, colourInk, escape(title))
+	draw(`<text x="16" y="26" font-size="15" font-weight="600" fill="%s">%s</text>`, colourInk, escape(clip(title, 120)))
 	bottom := height - 30
 	for share := lowest; share <= highest; share *= 2 {
 		x := axis(share)
@@ -64,7 +64,7 @@ func (r *Report) chart() string {
 
 // draw draws a row at a height.
 func (r *Row) draw(draw func(string, ...any), y float64) {
-	draw(`<text x="16" y="%.1f" fill="%s"><tspan font-weight="600">%s</tspan> %s</text>`, y+4, colourInk, escape(r.ID), escape(clip(r.Name, 78)))
+	draw(`<text x="16" y="%.1f" fill="%s"><tspan font-weight="600">%s</tspan> %s</text>`, y+4, colourInk, escape(r.ID), escape(clip(r.Name, 82)))
 	if r.Ratio == nil {
 		draw(`<text x="%.1f" y="%.1f" fill="%s">error</text>`, axis(1)+6, y+4, colourMissed)
 		return

@@ -1,9 +1,11 @@
 package report
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 )
 
@@ -22,7 +24,7 @@ type Machine struct {
 func NewMachine(broker string) Machine {
 	m := Machine{
 		System: runtime.GOOS + "/" + runtime.GOARCH, Cores: runtime.NumCPU(), Go: runtime.Version(), Broker: broker,
-		CPU: field("/proc/cpuinfo", "model name"), Memory: field("/proc/meminfo", "MemTotal"), Versions: make(map[string]string),
+		CPU: field("/proc/cpuinfo", "model name"), Memory: memory(), Versions: make(map[string]string),
 	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, dep := range info.Deps {
@@ -34,6 +36,16 @@ func NewMachine(broker string) Machine {
 		}
 	}
 	return m
+}
+
+// memory is what the machine has, in GiB.
+func memory() string {
+	text, _, _ := strings.Cut(field("/proc/meminfo", "MemTotal"), " ")
+	kilobytes, err := strconv.Atoi(text)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%.0f GiB", float64(kilobytes)/(1<<20))
 }
 
 // field returns the first value of a key in a file of "key: value" lines.

@@ -85,7 +85,9 @@ func (s *Side) figures(metric string) string {
 		return fmt.Sprintf("%.2f / %.2f / %.2f ms", s.P50, s.P99, s.P999)
 	case strings.Contains(metric, "CPU"):
 		return fmt.Sprintf("%.1f µs CPU, %.0f allocs", s.CPU, s.Allocs)
-	case strings.Contains(metric, "ns a message"), strings.Contains(metric, "allocations"):
+	case strings.Contains(metric, "allocations"):
+		return fmt.Sprintf("%.1f allocs", s.Allocs)
+	case strings.Contains(metric, "ns a message"):
 		return fmt.Sprintf("%.0f ns, %.1f allocs", s.Nanoseconds, s.Allocs)
 	}
 	return fmt.Sprintf("%.0f/s", s.PerSecond)
@@ -94,7 +96,7 @@ func (s *Side) figures(metric string) string {
 // sides lists what the sides were and what arrived of each.
 func (r *Report) sides(line func(string, ...any)) {
 	line("\n## Sides, and what arrived\n")
-	line("Latencies are p50 / p99 / p99.9 from the intended time of the send to the handler.\n")
+	line("Latencies above are p50 / p99 / p99.9, from the intended time of a send to its handler. A contest that has several rows stands here once.\n")
 	line("| row | side | parameters | messages a run | delivered of expected | µs CPU | allocs |")
 	line("|---|---|---|---|---|---|---|")
 	seen := make(map[*Side]bool)

@@ -11,14 +11,14 @@ import (
 // Rows returns a row for each reading of a contest.
 func Rows(part string, o rounds.Outcome) []*Row {
 	var rows []*Row
+	var sides []*Side
+	for i, side := range o.Contest.Sides {
+		sides = append(sides, newSide(side, o.Results[i]))
+	}
 	for _, reading := range o.Contest.Readings {
 		row := &Row{ID: reading.ID, Part: part, Name: reading.Name, Metric: reading.Metric.Text, Budget: reading.Metric.Budget}
 		if !reading.Bound.None() {
 			row.Target = &Target{AtLeast: reading.Bound.AtLeast, AtMost: reading.Bound.AtMost}
-		}
-		var sides []*Side
-		for i, side := range o.Contest.Sides {
-			sides = append(sides, newSide(side, o.Results[i]))
 		}
 		row.Ours, row.Peer = sides[0], sides[len(sides)-1]
 		if len(sides) > 2 {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/asyncpb/async/benchmarks/internal/inprocess"
 	"github.com/asyncpb/async/benchmarks/internal/load"
+	"github.com/asyncpb/async/benchmarks/internal/otelsdk"
 	"github.com/asyncpb/async/benchmarks/internal/ours"
 	"github.com/asyncpb/async/benchmarks/internal/peer"
 	"github.com/asyncpb/async/benchmarks/internal/trial"
@@ -19,6 +20,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestEveryMessageArrivesInProcess(t *testing.T) {
 	const n = 2000
+	t.Cleanup(func() {
+		if err := otelsdk.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
 	tests := []struct {
 		name string
 		peer peer.Peer

@@ -3,6 +3,8 @@
 package linksampler
 
 import (
+	"slices"
+
 	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
@@ -42,12 +44,7 @@ func (s sampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingRe
 }
 
 func distrusted(l trace.Link) bool {
-	for _, a := range l.Attributes {
-		if a == untrusted {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(l.Attributes, untrusted)
 }
 
 // Description implements [sdktrace.Sampler].

@@ -51,7 +51,7 @@ func (t *Transport) Take(ctx context.Context, queue string, limit int) ([]transp
 		return nil, err
 	}
 	settled := make(chan struct{}, limit)
-	p := newPost(t, ch, func() { settled <- struct{}{} })
+	p := newPost(t, ses, ch, func() { settled <- struct{}{} })
 	var taken []transport.Delivery
 	for range limit {
 		d, there, getErr := ch.Get(queue, false)

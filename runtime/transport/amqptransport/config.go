@@ -76,6 +76,7 @@ type settings struct {
 	pace      pace
 	config    wamqp.Config
 	configure []configOption
+	plain     bool // watermill-amqp's configuration is all that there is
 }
 
 // native reports whether the wire format is this package's own.

@@ -152,20 +152,28 @@ func (l *link) run(ctx context.Context, closing func() context.Context) {
 		}
 		l.logger.Warn("the connection to RabbitMQ was lost", "role", l.role, "error", s.cause)
 		began := time.Now()
-		for {
-			if !b.wait(ctx) {
-				return
-			}
-			fresh, err := l.dialer.connect(ctx, l.role, l.desks)
-			if err == nil {
-				b.reset()
-				l.set(fresh, nil)
-				break
-			}
-			l.set(nil, err)
+		if !l.reconnect(ctx, &b) {
+			return
 		}
 		l.logger.Info("the connection to RabbitMQ is back", "role", l.role, "after", time.Since(began))
 	}
+}
+
+// reconnect tries until there is a connection. It reports false when ctx has ended before.
+func (l *link) reconnect(ctx context.Context, b *backoff) bool {
+	for b.wait(ctx) {
+		fresh, err := l.dialer.connect(ctx, l.role, l.desks)
+		if err == nil {
+			b.reset()
+			l.set(fresh, nil)
+			return true
+		}
+		if gone := new(absence); errors.As(err, &gone) {
+			b.calm()
+		}
+		l.set(nil, err)
+	}
+	return false
 }
 
 // session waits for a connection.

@@ -23,8 +23,8 @@ type consumption struct {
 	receive func(transport.Delivery)
 	// credit holds a token for every delivery that is out: handed out, and neither settled nor lost.
 	credit chan struct{}
-	// handing holds a token while receive runs.
-	handing chan struct{}
+	// handing is held while receive runs.
+	handing sync.Mutex
 
 	// stopping ends fetching, closing ends everything, ended tells that all feeds are gone; each is closed once.
 	stopping, closing, ended chan struct{}
@@ -33,8 +33,8 @@ type consumption struct {
 	feeds                    []*feed
 	work                     sync.WaitGroup
 
+	stopped atomic.Bool
 	mu      sync.Mutex
-	stopped bool
 	closed  bool
 	trouble error
 }
@@ -63,7 +63,6 @@ func (t *Transport) Consume(ctx context.Context, s transport.Subscription, recei
 	c := &consumption{
 		t: t, s: s, receive: receive,
 		credit:   make(chan struct{}, min(s.InFlight(), maxPrefetch)),
-		handing:  make(chan struct{}, 1),
 		stopping: make(chan struct{}), closing: make(chan struct{}), ended: make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancel(t.ctx)
@@ -120,15 +119,17 @@ func (c *consumption) addFeed(queue string, old bool) {
 
 // Stop implements [transport.Consumption].
 func (c *consumption) Stop(ctx context.Context) error {
-	c.mu.Lock()
-	if !c.stopped {
-		c.stopped = true
+	if !c.stopped.Swap(true) {
 		close(c.stopping)
 	}
-	c.mu.Unlock()
+	received := make(chan struct{})
+	go func() {
+		defer close(received)
+		c.handing.Lock()
+		defer c.handing.Unlock()
+	}()
 	select {
-	case c.handing <- struct{}{}:
-		<-c.handing
+	case <-received:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -189,15 +190,30 @@ func (c *consumption) Ended() <-chan struct{} { return c.ended }
 
 // hand gives d to the receiver, unless fetching was stopped meanwhile.
 func (c *consumption) hand(p *post, d *amqp.Delivery) bool {
-	c.handing <- struct{}{}
-	defer func() { <-c.handing }()
-	c.mu.Lock()
-	stopped := c.stopped
-	c.mu.Unlock()
-	if !stopped {
-		c.receive(p.delivery(d))
+	c.handing.Lock()
+	defer c.handing.Unlock()
+	if c.stopped.Load() {
+		return false
 	}
-	return !stopped
+	c.receive(p.delivery(d))
+	return true
+}
+
+// reserve takes a place for a delivery. It reports false when it was ended before there was one.
+func (c *consumption) reserve(p *post) bool {
+	select {
+	case c.credit <- struct{}{}:
+		return true
+	default:
+	}
+	select {
+	case c.credit <- struct{}{}:
+		return true
+	case <-c.stopping:
+		return false
+	case <-p.ctx.Done():
+		return false
+	}
 }
 
 // free gives the place of a delivery back.
@@ -269,8 +285,8 @@ func (f *feed) consume(ctx context.Context) (consumed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	p := newPost(f.c.t, ch, f.c.free)
-	p.enough = cap(f.c.credit) / 4
+	p := newPost(f.c.t, ses, ch, f.c.free)
+	p.enough = max(1, cap(f.c.credit)/4)
 	if f.c.s.Ordered {
 		// One that is put back by itself would come again behind its successors, which are still out.
 		p.keep = f.c.stopping
@@ -315,13 +331,12 @@ func (f *feed) pump(p *post, deliveries <-chan amqp.Delivery) (stopped bool) {
 			if !open {
 				return false
 			}
-			select {
-			case f.c.credit <- struct{}{}:
-			case <-f.c.stopping:
+			if !f.c.reserve(p) {
+				if p.ctx.Err() != nil {
+					return false
+				}
 				f.giveBack(p, d.DeliveryTag)
 				return true
-			case <-p.ctx.Done():
-				return false
 			}
 			if !f.c.hand(p, &d) {
 				f.c.free()

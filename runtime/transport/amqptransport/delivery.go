@@ -21,8 +21,9 @@ var (
 
 // post carries outcomes back over the channel that the deliveries came from. It ends with that channel.
 type post struct {
-	t  *Transport
-	ch *amqp.Channel
+	t   *Transport
+	ses *session
+	ch  *amqp.Channel
 	// release is called once for every delivery that is out no more: settled, or lost.
 	release func()
 	// ctx is the context of every message of the channel.
@@ -56,9 +57,10 @@ type outcome struct {
 	done func(error)
 }
 
-func newPost(t *Transport, ch *amqp.Channel, release func()) *post {
+func newPost(t *Transport, ses *session, ch *amqp.Channel, release func()) *post {
 	p := &post{
-		t: t, ch: ch, release: release,
+		t: t, ses: ses, ch: ch, release: release,
+		enough:  1,
 		closed:  ch.NotifyClose(make(chan *amqp.Error, 1)),
 		ended:   ch.NotifyCancel(make(chan string, 1)),
 		wake:    make(chan struct{}, 1),
@@ -114,9 +116,10 @@ func (o outcome) report(err error) {
 // settle queues o for the writer, so that the receiver never stands in a write.
 func (p *post) settle(o outcome) {
 	p.mu.Lock()
-	lost := p.lost
+	lost, waiting := p.lost, 0
 	if !lost {
 		p.outcomes = append(p.outcomes, o)
+		waiting = len(p.outcomes)
 		if o.out {
 			p.out--
 		}
@@ -129,7 +132,10 @@ func (p *post) settle(o outcome) {
 	if o.out {
 		p.release()
 	}
-	p.signal()
+	// The first wakes the writer, the last that it waits for ends its waiting.
+	if waiting == 1 || waiting == p.enough {
+		p.signal()
+	}
 }
 
 func (p *post) signal() {
@@ -141,6 +147,8 @@ func (p *post) signal() {
 
 // write sends outcomes to the broker until the channel is lost, or everything is sent after drain.
 func (p *post) write() {
+	timer := time.NewTimer(lingerFor)
+	defer timer.Stop()
 	var batch []outcome
 	for {
 		p.mu.Lock()
@@ -158,7 +166,7 @@ func (p *post) write() {
 		}
 		select {
 		case <-p.wake:
-			p.linger()
+			p.linger(timer)
 		case <-p.ctx.Done():
 			return
 		}
@@ -168,24 +176,31 @@ func (p *post) write() {
 // lingerFor is how long outcomes wait for company.
 const lingerFor = time.Millisecond
 
-// linger lets a few outcomes become many, so that their acks are one frame. It returns at once when there are enough.
-func (p *post) linger() {
-	p.mu.Lock()
-	enough := p.draining || len(p.outcomes) >= p.enough
-	p.mu.Unlock()
-	if enough {
-		return
-	}
-	timer := time.NewTimer(lingerFor)
+// linger lets a few outcomes become many, so that their acks are one frame. It returns when there are enough.
+func (p *post) linger(timer *time.Timer) {
+	timer.Reset(lingerFor)
 	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-p.ctx.Done():
+	for {
+		p.mu.Lock()
+		enough := p.draining || len(p.outcomes) >= p.enough
+		p.mu.Unlock()
+		if enough {
+			return
+		}
+		select {
+		case <-p.wake:
+		case <-timer.C:
+			return
+		case <-p.ctx.Done():
+			return
+		}
 	}
 }
 
-// flush sends a batch of outcomes: what goes back one by one, the acks of a settled prefix as one.
+// flush sends a batch of outcomes: what goes back one by one, the acks of a settled prefix as one, all in one write.
 func (p *post) flush(batch []outcome) {
+	p.ses.stream.hold()
+	defer p.ses.stream.release()
 	acks := batch[:0]
 	for _, o := range batch {
 		if o.requeue {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,8 +20,14 @@ import (
 
 const (
 	handshakeTimeout = 30 * time.Second
-	frameSize        = 128 << 10
+	// dialTimeout is how long one host may take to accept. A host whose network swallows everything then costs neither the
+	// time of the other hosts nor, when it is back, more than this.
+	dialTimeout = 3 * time.Second
+	frameSize   = 128 << 10
 )
+
+// errUnreached: nobody listens at an address, or nobody answers from there.
+var errUnreached = errors.New("not reached")
 
 // dialer opens connections. It goes around the client library's own dialing, which would need the password inside a
 // URL and prints that URL in errors.
@@ -146,13 +153,25 @@ func (d *dialer) connect(ctx context.Context, role string, desks int) (*session,
 		}
 		errs = append(errs, fmt.Errorf("connect to RabbitMQ at %s: %w", address, err))
 	}
+	if !slices.ContainsFunc(errs, func(err error) bool { return !errors.Is(err, errUnreached) }) {
+		return nil, &absence{errs}
+	}
 	return nil, errors.Join(errs...)
 }
 
+// absence is the error of an attempt that reached no broker at all.
+type absence struct{ errs []error }
+
+func (a *absence) Error() string { return errors.Join(a.errs...).Error() }
+
+func (a *absence) Unwrap() []error { return a.errs }
+
 func (d *dialer) open(ctx context.Context, address, role string, desks int) (*session, error) {
-	wire, err := d.dial(ctx, "tcp", address)
+	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
+	wire, err := d.dial(dialing, "tcp", address)
+	cancel()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errUnreached, err)
 	}
 	// The handshake of the client library knows no context.
 	stop := context.AfterFunc(ctx, func() { _ = wire.Close() })
@@ -186,10 +205,15 @@ func (d *dialer) handshake(ctx context.Context, wire net.Conn, address, role str
 	config.Properties.SetClientConnectionName(d.app + " " + role)
 	maps.Copy(config.Properties, d.config.Properties)
 	conn, err := amqp.Open(s, config)
-	if err == nil {
-		s.tuned(conn.Config.FrameSize, d.pack)
+	if err != nil {
+		if d.tls != nil && ctx.Err() == nil && !s.intake.heard.Load() {
+			// TLS 1.3 refuses a client after the client's part of the handshake, and the reason may be lost with the connection.
+			err = fmt.Errorf("the server ended the connection before a word of AMQP; if it asks for certificates, give it cert_file and key_file that it trusts: %w", err)
+		}
+		return nil, nil, err
 	}
-	return s, conn, err
+	s.tuned(conn.Config.FrameSize, d.pack)
+	return s, conn, nil
 }
 
 // explained adds what to do to the broker's refusals.

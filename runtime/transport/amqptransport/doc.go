@@ -41,14 +41,16 @@
 //
 //	heartbeat   interval of the connection's heartbeat, default 10s; a dead peer is noticed after one and a half
 //	window      sends that wait for the broker's answer at once, in all, default 1024
-//	channels    how many channels publish, default 4; the messages of one key stay on one of them
+//	channels    how many channels publish, default 4; the messages of one key, or of one topic without keys, stay on one
 //	queue_type  quorum (default) or classic, for the queues of groups and dead letters
 //
-// [WithConfig] gives an experienced user the whole of watermill-amqp's configuration.
+// [WithConfig] gives an experienced user the whole of watermill-amqp's configuration. [NewPublisher] and [NewSubscriber]
+// take such a configuration as it is, for programs that come from watermill-amqp.
 //
 // # Delivery
 //
-// Two connections, one to publish and one to consume, reconnect by themselves. A send resolves with the broker's
+// Two connections, one to publish and one to consume, reconnect by themselves: with random pauses of at most 2 s while
+// nobody listens, and of 100 ms to 10 s while the broker refuses. A send resolves with the broker's
 // confirm: every message is persistent and every publishing channel is in confirm mode. A send whose connection broke
 // before the answer is sent again with the same message id while its context lives. A message that the broker refuses
 // by closing the channel fails alone: the others that were under way on that channel are sent again one by one.
@@ -66,7 +68,8 @@
 //
 // # Order
 //
-// Messages of one key leave on one channel, in the order of the calls to Send. An ordered group has a single active
+// Messages of one key leave on one channel, in the order of the calls to Send; so do those of one topic that have no
+// key. An ordered group has a single active
 // consumer at the broker.
 //
 // # Retries, delay, dead letters

@@ -13,6 +13,7 @@ import (
 type intake struct {
 	// largest is how large a frame's payload may be; zero for no packing.
 	largest atomic.Int64
+	heard   atomic.Bool // something was read
 
 	buf        []byte
 	begin, end int // what was read and not handed out yet
@@ -64,7 +65,7 @@ func (s *stream) Read(b []byte) (int, error) {
 func (s *stream) fetch() error {
 	in := &s.intake
 	if in.buf == nil {
-		in.buf = make([]byte, fullBuffer)
+		in.buf = make([]byte, fullRead)
 	}
 	in.end = copy(in.buf, in.buf[in.begin:in.end])
 	in.begin = 0
@@ -74,6 +75,7 @@ func (s *stream) fetch() error {
 		s.cut()
 	}
 	if n > 0 {
+		in.heard.Store(true)
 		return nil
 	}
 	return err

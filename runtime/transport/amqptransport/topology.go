@@ -263,8 +263,10 @@ func (t *Transport) build(ctx context.Context, ses *session, s transport.Subscri
 	if s.Kind == transport.KindReply {
 		return t.buildQueue(ctx, ses, s.Topic, temporaryQueue())
 	}
-	if err := t.raise(ctx, ses); err != nil {
-		return err
+	if !t.settings.plain {
+		if err := t.raise(ctx, ses); err != nil {
+			return err
+		}
 	}
 	for _, topic := range topics(s) {
 		if t.settings.config.Exchange.GenerateName(topic) == "" {
@@ -273,6 +275,9 @@ func (t *Transport) build(ctx context.Context, ses *session, s transport.Subscri
 		if err := t.onChannel(ctx, ses, func(ch *amqp.Channel) error { return t.buildExchange(ch, topic) }); err != nil {
 			return err
 		}
+	}
+	if t.settings.plain {
+		return t.buildGroup(ctx, ses, s)
 	}
 	for _, dead := range deadQueues(s) {
 		if err := t.buildQueue(ctx, ses, dead, t.deadArguments()); err != nil {
@@ -317,7 +322,7 @@ func (t *Transport) groupArguments(s transport.Subscription) amqp.Table {
 	if s.Broadcast {
 		return temporaryQueue()
 	}
-	if own := t.settings.config.Queue.Arguments; own != nil {
+	if own := t.settings.config.Queue.Arguments; own != nil || t.settings.plain {
 		return own
 	}
 	arguments := amqp.Table{

@@ -64,7 +64,8 @@ func open(b *broker.Broker, l load.Load) (*session, error) {
 	return s, s.sends.Confirm(false)
 }
 
-// Send sends from one goroutine: in the mode Sync it waits for each confirm, else only when the window is full.
+// Send sends from one goroutine: in the mode Sync it waits for each confirm, else only when the window is full. In the mode
+// NoConfirm it waits until the broker has read everything.
 func (s *session) Send(ctx context.Context, src *load.Source) error {
 	body := load.Payload(s.load.Bytes, 0, 0)
 	width := window
@@ -90,6 +91,11 @@ func (s *session) Send(ctx context.Context, src *load.Source) error {
 		if err := confirmed(ctx, open[(i+1)%width]); err != nil {
 			return err
 		}
+	}
+	if s.load.Mode == load.NoConfirm {
+		// The broker answers a channel in order: with this answer it has taken the messages. Without it, what is counted
+		// is how much the buffers on the way hold.
+		return s.sends.Qos(1, 0, false)
 	}
 	for i := range open {
 		if err := confirmed(ctx, open[i]); err != nil {

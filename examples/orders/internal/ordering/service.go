@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel"
+
 	"github.com/asyncpb/async/examples/internal/console"
 	billingv1 "github.com/asyncpb/async/examples/orders/gen/shop/billing/v1"
 	"github.com/asyncpb/async/examples/orders/gen/shop/billing/v1/billingv1async"
@@ -78,27 +80,39 @@ func (s *Service) Shipped() int {
 	return len(s.shipped)
 }
 
+// tracer makes the spans of what the service does itself; those of the messages are inside of them.
+var tracer = otel.Tracer("shop/ordering")
+
 // PlaceAll places orders as soon as billing answers. An article that cannot be had is no error.
 func (s *Service) PlaceAll(ctx context.Context, orders []Order) error {
 	for _, order := range orders {
-		quote, err := s.quote(ctx, order)
-		if async.CodeOf(err) == async.CodeNotFound {
-			var refusal *async.Error
-			errors.As(err, &refusal)
-			s.out.Line(console.Red, App, "✗", "Quote", order.ID+": "+refusal.Message)
-			continue
-		}
-		if err != nil {
+		if err := s.place(ctx, order); err != nil {
 			return err
 		}
-		// The event is stored when Placed returns: the customer can be told.
-		if err := s.events.Placed(ctx, &ordersv1.OrderPlaced{
-			OrderId: order.ID, Article: order.Article, Quantity: order.Quantity, Destination: order.Destination, Cents: quote.GetCents(),
-		}); err != nil {
-			return err
-		}
-		s.out.Line(console.Green, App, "▶", "Placed", fmt.Sprintf("%s: %d × %s to %s", order.ID, order.Quantity, order.Article, order.Destination))
 	}
+	return nil
+}
+
+func (s *Service) place(ctx context.Context, order Order) error {
+	ctx, span := tracer.Start(ctx, "order "+order.ID)
+	defer span.End()
+	quote, err := s.quote(ctx, order)
+	if async.CodeOf(err) == async.CodeNotFound {
+		var refusal *async.Error
+		errors.As(err, &refusal)
+		s.out.Line(console.Red, App, "✗", "Quote", order.ID+": "+refusal.Message)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	// The event is stored when Placed returns: the customer can be told.
+	if err := s.events.Placed(ctx, &ordersv1.OrderPlaced{
+		OrderId: order.ID, Article: order.Article, Quantity: order.Quantity, Destination: order.Destination, Cents: quote.GetCents(),
+	}); err != nil {
+		return err
+	}
+	s.out.Line(console.Green, App, "▶", "Placed", fmt.Sprintf("%s: %d × %s to %s", order.ID, order.Quantity, order.Article, order.Destination))
 	return nil
 }
 

@@ -105,6 +105,7 @@ func Journals(producers, consumers []journal.Entry, c Conditions) *Report {
 				f.accepted = e.At
 				r.Accepted++
 			}
+		default:
 		}
 	}
 	events := slices.Clone(consumers)

@@ -29,7 +29,8 @@ func TestFatesThatTimeDecides(t *testing.T) {
 			"handled more than a minute after its acceptance is stuck",
 			[]journal.Entry{{Kind: journal.Handled, ID: "r-0-1", RPC: "Ship", At: at(61 * time.Second)}},
 			check.Conditions{},
-			func(r *check.Report) []string { return r.Stuck }, []string{"r-0-1"},
+			func(r *check.Report) []string { return r.Stuck },
+			[]string{"r-0-1"},
 		},
 		{
 			"handled within a minute of the last fault is not stuck",
@@ -47,19 +48,22 @@ func TestFatesThatTimeDecides(t *testing.T) {
 			"begun and not handled is lost",
 			[]journal.Entry{{Kind: journal.Began, ID: "r-0-1", RPC: "Ship", At: at(1)}},
 			check.Conditions{},
-			func(r *check.Report) []string { return r.Lost }, []string{"r-0-1"},
+			func(r *check.Report) []string { return r.Lost },
+			[]string{"r-0-1"},
 		},
 		{
 			"a dead letter that is no poison is named",
 			[]journal.Entry{{Kind: journal.Dead, ID: "r-0-1", At: at(1)}},
 			check.Conditions{Poison: func(string) bool { return false }},
-			func(r *check.Report) []string { return r.Buried }, []string{"r-0-1"},
+			func(r *check.Report) []string { return r.Buried },
+			[]string{"r-0-1"},
 		},
 		{
 			"poison that was handled is named",
 			[]journal.Entry{{Kind: journal.Handled, ID: "r-0-1", RPC: "Ship", At: at(1)}},
 			check.Conditions{Poison: func(string) bool { return true }},
-			func(r *check.Report) []string { return r.Escaped }, []string{"r-0-1"},
+			func(r *check.Report) []string { return r.Escaped },
+			[]string{"r-0-1"},
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -65,7 +65,7 @@ func (p Producer) Produce(ctx context.Context, rt *async.Runtime) error {
 	writers.Wait()
 	close(accepted)
 	recorder.Wait()
-	return errors.Join(append(errs, recordErr)...)
+	return errors.Join(errors.Join(errs...), recordErr)
 }
 
 func (p *Producer) defaults() {
@@ -112,6 +112,7 @@ func (p *Producer) resume() ([]position, error) {
 			if seq >= at.next {
 				*at = position{next: seq + 1}
 			}
+		default:
 		}
 	}
 	return positions, nil
@@ -195,7 +196,7 @@ func (p *Producer) deliver(ctx context.Context, id string, send sendFunc, accept
 			return false, err
 		}
 		if pass(ctx, 20*time.Millisecond) != nil {
-			return false, nil
+			return false, nil //nolint:nilerr // the end of the production is no failure
 		}
 	}
 }

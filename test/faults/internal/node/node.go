@@ -103,12 +103,19 @@ func (n *Node) prepare() error {
 // freePorts finds ports that nothing listens to at present.
 func freePorts(count int) ([]int, error) {
 	var ports []int
+	var held []net.Listener
+	defer func() {
+		for _, listener := range held {
+			_ = listener.Close()
+		}
+	}()
 	for range count {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, err
 		}
-		defer func() { _ = listener.Close() }()
+		// All are held until the last is found, so that they differ.
+		held = append(held, listener)
 		address, ok := listener.Addr().(*net.TCPAddr)
 		if !ok {
 			return nil, fmt.Errorf("%s is no TCP address", listener.Addr())
@@ -136,7 +143,7 @@ func (n *Node) Launch() error {
 		return err
 	}
 	// The scripts start other processes; a group of its own lets all of them be ended together.
-	cmd := exec.Command(filepath.Join(n.scripts, "rabbitmq-server"))
+	cmd := exec.Command(filepath.Join(n.scripts, "rabbitmq-server")) //nolint:gosec // the server of this machine
 	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.Dir = n.env, output, output, n.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
@@ -244,7 +251,7 @@ func (n *Node) end(s syscall.Signal) error {
 func (n *Node) Control(ctx context.Context, arguments ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(n.scripts, "rabbitmqctl"), append([]string{"--quiet"}, arguments...)...)
+	cmd := exec.CommandContext(ctx, filepath.Join(n.scripts, "rabbitmqctl"), append([]string{"--quiet"}, arguments...)...) //nolint:gosec // the arguments are those of trials
 	cmd.Env = n.env
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -259,7 +266,7 @@ func (n *Node) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
 	if epmd, lookErr := exec.LookPath("epmd"); lookErr == nil {
-		cmd := exec.CommandContext(ctx, epmd, "-kill")
+		cmd := exec.CommandContext(ctx, epmd, "-kill") //nolint:gosec // the name server of this machine
 		cmd.Env = n.env
 		// It is not there if the node never started.
 		_ = cmd.Run()

@@ -112,7 +112,7 @@ func (s *session) beginWithout() error {
 func alarms(ctx context.Context, s *session) (int, error) {
 	kinds := []struct{ set, heal []string }{
 		{[]string{"set_vm_memory_high_watermark", "0.00001"}, []string{"set_vm_memory_high_watermark", "absolute", "1GB"}},
-		{[]string{"set_disk_free_limit", "900TB"}, []string{"set_disk_free_limit", "50MB"}},
+		{[]string{"set_disk_free_limit", "900000GB"}, []string{"set_disk_free_limit", "50MB"}},
 	}
 	for i, k := range kinds {
 		began := time.Now()

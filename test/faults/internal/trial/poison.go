@@ -31,7 +31,7 @@ func poison() []Fault {
 		},
 		{
 			Number: "F13", Title: "the queue of dead letters is full",
-			Load:   Load{Stream: load.Commands, Rate: 200, Writers: 16, Poison: every, Harm: "error"},
+			Load:   Load{Stream: load.Commands, Rate: 200, Writers: 16, Poison: 10, Harm: "error"},
 			inject: fullDeadLetters, judge: attempted,
 		},
 	}
@@ -73,6 +73,7 @@ func attempted(s *session, r *Result) error {
 			calls[got[i].ID]++
 		case journal.Dead:
 			dead[got[i].ID] = true
+		default:
 		}
 	}
 	wrong := 0

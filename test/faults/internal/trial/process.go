@@ -30,7 +30,7 @@ func start(name string, args ...string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{name: name, cmd: exec.Command(self, args...), exited: make(chan struct{})}
+	p := &process{name: name, cmd: exec.Command(self, args...), exited: make(chan struct{})} //nolint:gosec // this program itself
 	p.cmd.Stderr = &p.stderr
 	if err := p.cmd.Start(); err != nil {
 		return nil, err

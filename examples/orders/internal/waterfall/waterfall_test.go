@@ -1,0 +1,55 @@
+package waterfall_test
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/attribute"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/asyncpb/async/examples/internal/console"
+	"github.com/asyncpb/async/examples/orders/internal/waterfall"
+)
+
+func TestATraceIsDrawnAndItsPhasesArePrinted(t *testing.T) {
+	t.Parallel()
+	recorder := new(waterfall.Recorder)
+	tracer := sdktrace.NewTracerProvider(sdktrace.WithSyncer(recorder)).Tracer("test")
+	ctx, order := tracer.Start(context.Background(), "order <1>")
+	is := func(operation string) trace.SpanStartOption {
+		return trace.WithAttributes(attribute.String("messaging.operation.type", operation))
+	}
+	ctx, publish := tracer.Start(ctx, "publish demo.shop.v1.Orders.Placed", is("send"))
+	publish.End()
+	_, process := tracer.Start(ctx, "process demo.shop.v1.Orders.Placed", is("process"))
+	process.End()
+	order.End()
+
+	drawn := recorder.Trace("order <1>")
+	decoder := xml.NewDecoder(strings.NewReader(string(drawn.SVG())))
+	for {
+		if _, err := decoder.Token(); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("the picture is no XML: %v", err)
+		}
+	}
+	for _, want := range []string{"order &lt;1&gt;", ">publish Placed<", ">process Placed<"} {
+		if !strings.Contains(string(drawn.SVG()), want) {
+			t.Errorf("%s is not in the picture", want)
+		}
+	}
+	var out strings.Builder
+	drawn.Table(console.New(&out))
+	if !strings.Contains(out.String(), "process Placed") || !strings.Contains(out.String(), "T_queue") {
+		t.Errorf("printed:\n%s", out.String())
+	}
+	if strings.Contains(string(recorder.Trace("nothing").SVG()), "<text") {
+		t.Error("a trace that is not there was drawn")
+	}
+}
