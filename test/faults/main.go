@@ -18,7 +18,7 @@ const usage = `certifies that nothing is lost between a producer and its consume
   faults produce  sends numbered messages and writes down which were accepted
   faults consume  handles them and writes that down
   faults check    compares what both wrote
-  faults run      does all of it on a broker of its own, with faults
+  faults run      does all of it on a broker of its own that it breaks
   faults soak     does it for long, with a fault at random every 30 seconds
 
 Each has --help.
