@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // phase is where a runtime is in its life. It only grows.
@@ -152,8 +153,9 @@ func (rt *Runtime) Shutdown(ctx context.Context) error {
 	rt.handlersStop(ErrDrainTimeout)
 	rt.background.Wait()
 
+	// What ends now did not use up the time itself.
 	last, release := drain, func() {}
-	if drain.Err() != nil {
+	if deadline, bounded := drain.Deadline(); drain.Err() != nil || bounded && time.Until(deadline) < drainGrace {
 		last, release = context.WithTimeoutCause(background(ctx), drainGrace, ErrDrainTimeout)
 	}
 	defer release()
