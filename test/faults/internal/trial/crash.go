@@ -2,9 +2,11 @@ package trial
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
+	"github.com/asyncpb/async/test/faults/internal/check"
 	"github.com/asyncpb/async/test/faults/internal/journal"
 	"github.com/asyncpb/async/test/faults/internal/load"
 )
@@ -105,6 +107,26 @@ func slow(ctx context.Context, s *session) (int, error) {
 			s.fail("the %s grew by %.0f MiB, and 64 are allowed", who, grown)
 		}
 	}
+	return 1, s.catchUp(ctx)
+}
+
+// catchUp takes a fast consumer in place of the slow one, and heals when it has handled what had gathered.
+func (s *session) catchUp(ctx context.Context) error {
+	if err := errors.Join(s.producer.finish(), s.consumer.finish()); err != nil {
+		return err
+	}
+	s.fault.Load.Handling = 0
+	if err := s.startConsumer(); err != nil {
+		return err
+	}
+	sent, err := s.sent()
+	if err != nil {
+		return err
+	}
+	err = eventually(ctx, s.length(patience, 30*time.Minute), "a fast consumer has handled what had gathered", func() (bool, error) {
+		got, err := s.got()
+		return len(check.Journals(sent, got, s.conditions()).Lost) == 0, err
+	})
 	s.heal()
-	return 1, nil
+	return err
 }

@@ -3,6 +3,7 @@ package trial
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -91,12 +92,17 @@ func attempted(s *session, r *Result) error {
 
 // fullDeadLetters has the broker refuse dead letters for a while.
 func fullDeadLetters(ctx context.Context, s *session) (int, error) {
-	const policy = "async-faults-full"
-	if _, err := s.node.Control(ctx, "set_policy", "--apply-to", "queues", policy, "^"+s.namespace+`\..*--dead$`, `{"max-length":1,"overflow":"reject-publish"}`); err != nil {
+	limit := func(messages int) error {
+		_, err := s.node.Control(ctx, "set_policy", "--apply-to", "queues", "full-"+s.namespace, "^"+s.namespace+`\..*--dead$`,
+			fmt.Sprintf(`{"max-length":%d,"overflow":"reject-publish"}`, messages))
+		return err
+	}
+	if err := limit(1); err != nil {
 		return 0, err
 	}
 	err := pass(ctx, s.length(10*time.Second, time.Minute))
-	_, healErr := s.node.Control(ctx, "clear_policy", policy)
+	// A quorum queue whose limit is taken away altogether does not tell its publishers to go on: it gets a large one.
+	healErr := limit(1_000_000)
 	if err := errors.Join(err, healErr); err != nil {
 		return 0, err
 	}
