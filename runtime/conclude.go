@@ -153,7 +153,7 @@ func (x *delivery) publication() transport.Publication {
 		Mandatory:  b.route.link.caps.Mandatory != transport.None,
 		Expires:    metaTime(x.msg.Metadata, transport.MetaDeadline),
 		Deadline:   time.Now().Add(b.route.settings.sendTimeout),
-		Given:      true,
+		Given:      len(b.rt.middleware) == 0, // a middleware may keep what it has produced
 	}
 }
 

@@ -68,7 +68,7 @@ func (r *route) observed(next SendFunc) SendFunc {
 
 // refused is a send that did not get as far as the interceptors.
 func (r *route) refused(ctx context.Context, out *Outgoing, err error) *Receipt {
-	refuse := func(context.Context, *Outgoing) *Receipt { return failedReceipt(out.ID, err) }
+	refuse := func(context.Context, *Outgoing) *Receipt { return FailedReceipt(out.ID, err) }
 	return r.observed(refuse)(ctx, out)
 }
 
@@ -176,12 +176,9 @@ func (f *feed) beginBatch(entries []*delivery) func(error) {
 	return func(err error) { op.End(Result{Err: err, Tries: 1}) }
 }
 
-// context returns parent with what the observation adds.
+// observedContext returns parent with what the observation adds.
 func (x *delivery) observedContext(parent context.Context) context.Context {
-	if o := x.observation.Load(); o != nil {
-		return o.op.Context(parent)
-	}
-	return parent
+	return x.observation.Load().context(parent)
 }
 
 func (x *delivery) operation() Operation {

@@ -63,7 +63,7 @@ func (rt *Runtime) sender(r *route, o publisherOptions) SendFunc {
 	chain := chainSend(interceptors, r.observed(wire))
 	return func(ctx context.Context, out *Outgoing) *Receipt {
 		if r.err != nil {
-			return failedReceipt("", r.err)
+			return FailedReceipt("", r.err)
 		}
 		if err := rt.address(r, out); err != nil {
 			return r.refused(ctx, out, err)
@@ -127,7 +127,7 @@ func (rt *Runtime) address(r *route, out *Outgoing) error {
 
 // dispatch validates, encodes and hands over.
 func (rt *Runtime) dispatch(ctx context.Context, r *route, out *Outgoing) *Receipt {
-	fail := func(err error) *Receipt { return failedReceipt(out.ID, err) }
+	fail := func(err error) *Receipt { return FailedReceipt(out.ID, err) }
 	now := time.Now()
 	if rt.validate != nil {
 		if err := rt.validate(out.Message); err != nil {

@@ -28,9 +28,7 @@ var closedChan = func() chan struct{} {
 func newReceipt(id string) *Receipt { return &Receipt{id: id} }
 
 // FailedReceipt returns a receipt that has resolved with err: what an interceptor returns that refuses a message.
-func FailedReceipt(id string, err error) *Receipt { return failedReceipt(id, err) }
-
-func failedReceipt(id string, err error) *Receipt { return &Receipt{id: id, err: err, set: true} }
+func FailedReceipt(id string, err error) *Receipt { return &Receipt{id: id, err: err, set: true} }
 
 // ID returns the message id.
 func (r *Receipt) ID() string { return r.id }

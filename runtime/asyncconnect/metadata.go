@@ -2,6 +2,7 @@ package asyncconnect
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"strings"
 
@@ -17,17 +18,29 @@ const ProtocolName = "async"
 // traceNames are the headers of trace context, which are a message's own and not its user's.
 var traceNames = []string{transport.MetaTraceparent, transport.MetaTracestate, transport.MetaBaggage}
 
-// headerOptions are the headers of a call as a message's. What the wire keeps for itself is left out.
+// travelling yields the headers of a call that a message takes along, a value at a time. What the wire keeps for itself is left
+// out.
+func travelling(h *connect.Header) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for name, values := range h.All() {
+			name = strings.ToLower(name)
+			if async.ReservedHeader(name) {
+				continue
+			}
+			for _, v := range values {
+				if !yield(name, v) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// headerOptions are the headers of a call as a message's.
 func headerOptions(h *connect.Header) []async.SendOption {
 	var opts []async.SendOption
-	for name, values := range h.All() {
-		name = strings.ToLower(name)
-		if async.ReservedHeader(name) {
-			continue
-		}
-		for _, v := range values {
-			opts = append(opts, async.WithHeader(name, v))
-		}
+	for name, v := range travelling(h) {
+		opts = append(opts, async.WithHeader(name, v))
 	}
 	return opts
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"connectrpc.com/connect/v2"
 	"google.golang.org/protobuf/proto"
@@ -111,17 +110,11 @@ func (p procedure) call(ctx context.Context, msg proto.Message) (*connect.CallIn
 	return info, stream, err
 }
 
-// reply hands headers or trailers to the runtime. What the wire keeps for itself is left out.
+// reply hands headers or trailers to the runtime.
 func reply(ctx context.Context, h *connect.Header, set func(ctx context.Context, name, value string) error) error {
 	var errs []error
-	for name, values := range h.All() {
-		name = strings.ToLower(name)
-		if async.ReservedHeader(name) {
-			continue
-		}
-		for _, v := range values {
-			errs = append(errs, set(ctx, name, v))
-		}
+	for name, v := range travelling(h) {
+		errs = append(errs, set(ctx, name, v))
 	}
 	return errors.Join(errs...)
 }

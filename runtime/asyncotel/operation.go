@@ -86,7 +86,7 @@ func (s *spanned) finish(err error, at time.Time) (m metering, took float64) {
 	return s.o.of(kind), max(at.Sub(s.start).Seconds(), 0)
 }
 
-// of is implemented by the operations of this package.
+// spanner is implemented by the operations of this package.
 type spanner interface {
 	async.Operation
 	spanContext() trace.SpanContext

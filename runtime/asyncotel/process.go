@@ -39,21 +39,13 @@ func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.O
 	} else {
 		op.spanned = p.begin(rel.parent, p.process, r.Start)
 	}
-	i := p.instruments
-	i.active.Add(ctx, 1, p.process.success.add...)
-	first := d.Attempt <= 1
-	if d.Delivery != nil && d.Delivery.Redeliveries() > 0 {
-		first = false
-		if !r.Received {
-			i.redeliveries.Add(op.ctx, 1, p.process.success.add...)
-		}
-	}
-	waited, known, skewed := since(r.Start, op.origin.sent)
-	if skewed {
-		i.skew.Add(op.ctx, 1, p.process.success.add...)
-	}
-	if known && first && !r.Received {
-		i.queue.Record(op.ctx, waited.Seconds(), p.process.success.record...)
+	p.instruments.active.Add(ctx, 1, p.process.success.add...)
+	a := arrivalOf(d, op.origin, r.Start)
+	if r.Received {
+		// Whoever pulled it has told the rest.
+		p.countSkew(op.ctx, a, p.process)
+	} else {
+		p.countArrival(op.ctx, a, p.process, true)
 	}
 	if !op.recording() {
 		return op
@@ -63,11 +55,11 @@ func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.O
 	if !op.origin.creation.IsValid() {
 		op.span.SetAttributes(keyContextMissing.Bool(true))
 	}
-	if skewed {
+	if a.skewed {
 		op.span.SetAttributes(keyClockSkew.Bool(true))
 	}
-	if known && first {
-		op.span.SetAttributes(keyQueueDuration.Float64(waited.Seconds()))
+	if a.known && a.first {
+		op.span.SetAttributes(keyQueueDuration.Float64(a.waited.Seconds()))
 	}
 	return op
 }
@@ -78,8 +70,7 @@ func (p *endpoint) withFailed(links []trace.Link, d async.ReceivedDelivery) []tr
 	if failed == "" {
 		return links
 	}
-	md := map[string]string{transport.MetaTraceparent: failed}
-	sc := trace.SpanContextFromContext(p.propagator.Extract(context.Background(), carrier{&md}))
+	sc := trace.SpanContextFromContext(p.extract(map[string]string{transport.MetaTraceparent: failed}))
 	if !sc.IsValid() {
 		return links
 	}
@@ -181,7 +172,6 @@ type batchProcess struct {
 }
 
 func (p *endpoint) startProcessBatch(ctx context.Context, r *async.Receiving) async.Operation {
-	i := p.instruments
 	op := &batchProcess{}
 	links := make([]trace.Link, 0, len(r.Deliveries))
 	for _, d := range r.Deliveries {
@@ -194,20 +184,9 @@ func (p *endpoint) startProcessBatch(ctx context.Context, r *async.Receiving) as
 	}
 	op.spanned = p.begin(ctx, p.process, r.Start, trace.WithLinks(links...), trace.WithAttributes(keyBatchCount.Int(len(r.Deliveries))))
 	op.set(keyTraceMode.String(modeName(p.mode)))
-	i.active.Add(ctx, int64(len(r.Deliveries)), p.process.success.add...)
+	p.instruments.active.Add(ctx, int64(len(r.Deliveries)), p.process.success.add...)
 	for n, d := range r.Deliveries {
-		first := d.Attempt <= 1
-		if d.Delivery != nil && d.Delivery.Redeliveries() > 0 {
-			first = false
-			i.redeliveries.Add(op.ctx, 1, p.process.success.add...)
-		}
-		waited, known, skewed := since(r.Start, op.origins[n].sent)
-		if skewed {
-			i.skew.Add(op.ctx, 1, p.process.success.add...)
-		}
-		if known && first {
-			i.queue.Record(op.ctx, waited.Seconds(), p.process.success.record...)
-		}
+		p.countArrival(op.ctx, arrivalOf(d, op.origins[n], r.Start), p.process, true)
 	}
 	return op
 }

@@ -54,10 +54,14 @@ func (t *Telemetry) origin(msg *message.Message) origin {
 	if !t.carriesContext(md) {
 		return o
 	}
-	read := md
-	ctx := t.propagator.Extract(context.Background(), carrier{&read})
+	ctx := t.extract(md)
 	o.creation, o.baggage = trace.SpanContextFromContext(ctx), baggage.FromContext(ctx)
 	return o
+}
+
+// extract reads the trace context and the baggage of metadata.
+func (t *Telemetry) extract(md map[string]string) context.Context {
+	return t.propagator.Extract(context.Background(), carrier{&md})
 }
 
 func (t *Telemetry) carriesContext(md map[string]string) bool {

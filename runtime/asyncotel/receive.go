@@ -43,15 +43,7 @@ func (p *endpoint) startReceive(ctx context.Context, r *async.Receiving) async.O
 	if op.recording() {
 		op.span.SetAttributes(p.messageAttributes(d)...)
 	}
-	i := p.instruments
-	if d.Delivery != nil && d.Delivery.Redeliveries() > 0 {
-		i.redeliveries.Add(op.ctx, 1, o.success.add...)
-	}
-	if waited, known, skewed := since(time.Now(), from.sent); skewed {
-		i.skew.Add(op.ctx, 1, o.success.add...)
-	} else if known && d.Attempt <= 1 && !r.Reply && d.Delivery.Redeliveries() == 0 {
-		i.queue.Record(op.ctx, waited.Seconds(), p.process.success.record...)
-	}
+	p.countArrival(op.ctx, arrivalOf(d, from, time.Now()), o, !r.Reply)
 	return op
 }
 

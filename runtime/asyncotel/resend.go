@@ -11,12 +11,17 @@ import (
 	"github.com/asyncpb/async/runtime/transport"
 )
 
+// inside is the context of what belongs to the handling of a message; parent may be nil.
+func inside(parent async.Operation) context.Context {
+	if parent == nil {
+		return context.Background()
+	}
+	return parent.Context(context.Background())
+}
+
 // after is the context of what follows from the handling of a message: inside of it, with a link to the creation.
 func (p *endpoint) after(parent async.Operation, msg *message.Message) (context.Context, []trace.SpanStartOption) {
-	ctx := context.Background()
-	if parent != nil {
-		ctx = parent.Context(ctx)
-	}
+	ctx := inside(parent)
 	from := p.origin(msg)
 	if !from.creation.IsValid() {
 		return ctx, nil
@@ -36,7 +41,7 @@ func (p *endpoint) startResend(s *async.Resending) async.Operation {
 	md := (*map[string]string)(&s.Message.Metadata)
 	if p.idle(context.Background()) {
 		if s.Parent != nil && (*md)[transport.MetaTraceparent] == "" {
-			p.inject(s.Parent.Context(context.Background()), md)
+			p.inject(inside(s.Parent), md)
 		}
 		return nil
 	}
@@ -44,18 +49,11 @@ func (p *endpoint) startResend(s *async.Resending) async.Operation {
 	now := time.Now()
 	switch s.Purpose {
 	case async.PurposeReply:
-		ctx := context.Background()
-		if s.Parent != nil {
-			ctx = s.Parent.Context(ctx)
-		}
-		op.spanned = p.begin(ctx, p.reply, now, trace.WithAttributes(keyDestination.String(s.Publication.Topic)))
+		op.spanned = p.begin(inside(s.Parent), p.reply, now, trace.WithAttributes(keyDestination.String(s.Publication.Topic)))
 		p.inject(op.ctx, md)
 		op.set(keyConversationID.String(s.Cause.Metadata[transport.MetaCorrelationID]))
 	case async.PurposeProduce:
-		ctx := context.Background()
-		if s.Parent != nil {
-			ctx = s.Parent.Context(ctx)
-		}
+		ctx := inside(s.Parent)
 		o := p.operation(operationPublish, sendType, trace.SpanKindProducer, transport.DescribeSend(p.Transport, s.Publication))
 		if own := p.ownContext(*md); own.IsValid() {
 			op.spanned = p.begin(ctx, o, now, trace.WithSpanKind(trace.SpanKindClient), trace.WithLinks(trace.Link{SpanContext: own}))

@@ -71,8 +71,7 @@ func (t *Telemetry) ownContext(md map[string]string) trace.SpanContext {
 	if md[transport.MetaTraceparent] == "" {
 		return trace.SpanContext{}
 	}
-	read := md
-	return trace.SpanContextFromContext(t.propagator.Extract(context.Background(), carrier{&read}))
+	return trace.SpanContextFromContext(t.extract(md))
 }
 
 // End ends the sending when the receipt resolves.

@@ -67,7 +67,7 @@ func (c Consumer) handle(ctx context.Context, rpc, content string) error {
 		}
 		return fmt.Errorf("poison %q", info.ID)
 	}
-	if err := pass(ctx, c.Handling); err != nil {
+	if err := Pass(ctx, c.Handling); err != nil {
 		e.Kind = journal.Aborted
 		return errors.Join(err, c.Journal.Write(e))
 	}

@@ -130,7 +130,7 @@ func (p *Producer) write(ctx context.Context, w int, positions []position, send 
 		left++
 	}
 	for k := w; ctx.Err() == nil && (p.Count == 0 || left > 0); k = p.after(k) {
-		if err := pass(ctx, time.Until(due)); err != nil {
+		if err := Pass(ctx, time.Until(due)); err != nil {
 			return nil //nolint:nilerr // the end of the production is no failure
 		}
 		due = due.Add(pace)
@@ -195,7 +195,7 @@ func (p *Producer) deliver(ctx context.Context, id string, send sendFunc, accept
 		if err := p.Journal.Write(e); err != nil {
 			return false, err
 		}
-		if pass(ctx, 20*time.Millisecond) != nil {
+		if Pass(ctx, 20*time.Millisecond) != nil {
 			return false, nil //nolint:nilerr // the end of the production is no failure
 		}
 	}

@@ -129,8 +129,8 @@ func (s Stream) register(rt *async.Runtime, h handleFunc) error {
 	)
 }
 
-// pass lets time go by, unless ctx ends first.
-func pass(ctx context.Context, d time.Duration) error {
+// Pass lets time go by, unless ctx ends first.
+func Pass(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
 	}

@@ -56,7 +56,7 @@ func restarts(ctx context.Context, s *session) (int, error) {
 		if err := s.flow(ctx, s.healed, 5*time.Second); err != nil {
 			return i, err
 		}
-		if err := pass(ctx, time.Second); err != nil {
+		if err := load.Pass(ctx, time.Second); err != nil {
 			return i, err
 		}
 	}
@@ -69,7 +69,7 @@ func away(ctx context.Context, s *session) (int, error) {
 	if err := s.node.Kill(); err != nil {
 		return 0, err
 	}
-	if err := pass(ctx, s.length(30*time.Second, 10*time.Minute)); err != nil {
+	if err := load.Pass(ctx, s.length(30*time.Second, 10*time.Minute)); err != nil {
 		return 0, err
 	}
 	grown := float64(s.producer.memory()+s.consumer.memory()-before) / (1 << 20)
@@ -120,7 +120,7 @@ func alarms(ctx context.Context, s *session) (int, error) {
 			return i, err
 		}
 		_, err := s.since(ctx, began, journal.Blocked, s.sent)
-		err = errors.Join(err, pass(ctx, s.length(3*time.Second, time.Minute)))
+		err = errors.Join(err, load.Pass(ctx, s.length(3*time.Second, time.Minute)))
 		_, healErr := s.node.Control(ctx, k.heal...)
 		if err := errors.Join(err, healErr); err != nil {
 			return i, err

@@ -48,7 +48,7 @@ func crash() []Fault {
 func (s *session) kills(ctx context.Context, end, begin func() error) (int, error) {
 	kills := s.often(5, 50)
 	for i := range kills {
-		if err := pass(ctx, 200*time.Millisecond+rand.N(800*time.Millisecond)); err != nil {
+		if err := load.Pass(ctx, 200*time.Millisecond+rand.N(800*time.Millisecond)); err != nil {
 			return i, err
 		}
 		if err := end(); err != nil {
@@ -96,7 +96,7 @@ func undisturbed(s *session, r *Result) error {
 func slow(ctx context.Context, s *session) (int, error) {
 	producer, consumer := s.producer.memory(), s.consumer.memory()
 	for end := time.Now().Add(s.length(10*time.Second, 10*time.Minute)); time.Now().Before(end); {
-		if err := pass(ctx, time.Second); err != nil {
+		if err := load.Pass(ctx, time.Second); err != nil {
 			return 0, err
 		}
 		s.note("producer growth MiB", float64(s.producer.memory()-producer)/(1<<20))

@@ -31,7 +31,7 @@ func (s *session) cuts(ctx context.Context, p *proxy.Proxy, every, length time.D
 		if p.Cut() > 0 {
 			cuts++
 		}
-		if err := pass(ctx, every); err != nil {
+		if err := load.Pass(ctx, every); err != nil {
 			return cuts, err
 		}
 	}
@@ -93,7 +93,7 @@ func blackHole(ctx context.Context, s *session) (int, error) {
 	for _, w := range holes {
 		s.sending.Set(w)
 		s.taking.Set(w)
-		if err := pass(ctx, s.length(10*time.Second, 30*time.Second)); err != nil {
+		if err := load.Pass(ctx, s.length(10*time.Second, 30*time.Second)); err != nil {
 			return 0, err
 		}
 		s.heal()
@@ -122,7 +122,7 @@ func badWeather(ctx context.Context, s *session) (int, error) {
 		if err := s.flow(ctx, began, 0); err != nil {
 			return 0, err
 		}
-		if err := pass(ctx, s.length(4*time.Second, 20*time.Second)); err != nil {
+		if err := load.Pass(ctx, s.length(4*time.Second, 20*time.Second)); err != nil {
 			return 0, err
 		}
 	}

@@ -39,7 +39,7 @@ func poison() []Fault {
 }
 
 func poisoned(ctx context.Context, s *session) (int, error) {
-	if err := pass(ctx, s.length(10*time.Second, time.Minute)); err != nil {
+	if err := load.Pass(ctx, s.length(10*time.Second, time.Minute)); err != nil {
 		return 0, err
 	}
 	s.heal()
@@ -100,7 +100,7 @@ func fullDeadLetters(ctx context.Context, s *session) (int, error) {
 	if err := limit(1); err != nil {
 		return 0, err
 	}
-	err := pass(ctx, s.length(10*time.Second, time.Minute))
+	err := load.Pass(ctx, s.length(10*time.Second, time.Minute))
 	// A quorum queue whose limit is taken away altogether does not tell its publishers to go on: it gets a large one.
 	healErr := limit(1_000_000)
 	if err := errors.Join(err, healErr); err != nil {

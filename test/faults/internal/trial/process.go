@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/asyncpb/async/test/faults/internal/load"
 )
 
 // endTimeout is how long a process may take to end after SIGTERM, beyond what it was told to take.
@@ -103,18 +105,6 @@ func (p *process) memory() int64 {
 	return pages * int64(os.Getpagesize())
 }
 
-// pass lets time go by, unless ctx ends first.
-func pass(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // eventually polls until done, and is an error after patience.
 func eventually(ctx context.Context, patience time.Duration, what string, done func() (bool, error)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("waited %s in vain until %s", patience, what))
@@ -124,7 +114,7 @@ func eventually(ctx context.Context, patience time.Duration, what string, done f
 		if ok || err != nil {
 			return err
 		}
-		if err := pass(ctx, 50*time.Millisecond); err != nil {
+		if err := load.Pass(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -28,7 +28,7 @@ func Soak(length time.Duration, seed uint64) Fault {
 				if err := s.flow(ctx, s.healed, 0); err != nil {
 					return injected, err
 				}
-				if err := pass(ctx, min(between, time.Until(end))); err != nil {
+				if err := load.Pass(ctx, min(between, time.Until(end))); err != nil {
 					return injected, err
 				}
 			}
@@ -51,7 +51,7 @@ func (s *session) mischief(ctx context.Context, random *rand.Rand) error {
 		return func() error {
 			s.sending.Set(w)
 			s.taking.Set(w)
-			return pass(ctx, 5*time.Second)
+			return load.Pass(ctx, 5*time.Second)
 		}
 	}
 	deeds := []func() error{

@@ -1,0 +1,41 @@
+package asyncotel
+
+import (
+	"context"
+	"time"
+
+	async "github.com/asyncpb/async/runtime"
+)
+
+// arrival is how a message came to its receiver.
+type arrival struct {
+	waited time.Duration // since it was handed to the broker
+	known  bool          // waited is
+	skewed bool          // the sender's clock is ahead
+	first  bool          // nobody had it before
+	again  bool          // the broker hands it out once more
+}
+
+func arrivalOf(d async.ReceivedDelivery, from origin, at time.Time) (a arrival) {
+	a.waited, a.known, a.skewed = since(at, from.sent)
+	a.again = d.Delivery != nil && d.Delivery.Redeliveries() > 0
+	a.first = d.Attempt <= 1 && !a.again
+	return a
+}
+
+// countArrival counts a redelivery and a skewed clock for o, and the time in the queue if it is one.
+func (p *endpoint) countArrival(ctx context.Context, a arrival, o *operation, queued bool) {
+	if a.again {
+		p.instruments.redeliveries.Add(ctx, 1, o.success.add...)
+	}
+	p.countSkew(ctx, a, o)
+	if queued && a.known && a.first {
+		p.instruments.queue.Record(ctx, a.waited.Seconds(), p.process.success.record...)
+	}
+}
+
+func (p *endpoint) countSkew(ctx context.Context, a arrival, o *operation) {
+	if a.skewed {
+		p.instruments.skew.Add(ctx, 1, o.success.add...)
+	}
+}
