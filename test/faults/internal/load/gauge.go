@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -52,7 +53,7 @@ func ReadGauges(path string) ([]Gauge, error) {
 	if err != nil {
 		return nil, err
 	}
-	whole := text[:strings.LastIndexByte(string(text), '\n')+1]
+	whole := text[:bytes.LastIndexByte(text, '\n')+1]
 	var gauges []Gauge
 	for line := range strings.Lines(string(whole)) {
 		var g Gauge

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -49,8 +50,8 @@ func NewCluster(ctx context.Context, size int) (nodes []*Node, err error) {
 // CloseAll closes nodes, the first one last: its folder holds what all of them share.
 func CloseAll(nodes []*Node) error {
 	var errs []error
-	for i := len(nodes) - 1; i >= 0; i-- {
-		errs = append(errs, nodes[i].Close())
+	for _, n := range slices.Backward(nodes) {
+		errs = append(errs, n.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -54,8 +54,10 @@ func (s *session) url(p *proxy.Proxy) string {
 }
 
 func (s *session) common(p *proxy.Proxy, name string) []string {
-	return []string{"--url", s.url(p), "--namespace", s.namespace, "--stream", string(s.fault.Load.Stream), "--journal", s.journal(name),
-		"--gauges", s.journal(name) + gaugeSuffix}
+	return []string{
+		"--url", s.url(p), "--namespace", s.namespace, "--stream", string(s.fault.Load.Stream), "--journal", s.journal(name),
+		"--gauges", s.journal(name) + gaugeSuffix,
+	}
 }
 
 func (s *session) startProducer() error {
