@@ -299,8 +299,26 @@ var refusals = []struct {
 	{"a password as a key", "version: 1\ntransports: {main: {url: \"amqps://rabbit\", password: p}}\n", []string{
 		`2:44: credentials do not belong here; put them in a file, and name the file in credentials_file`,
 	}},
-	{"a password in two places", "version: 1\ntransports: {main: {url: \"amqps://u:p@rabbit\", credentials_file: f}}\n", []string{
+	{"a password in two places", "version: 1\ntransports: {main: {url: \"amqps://u:${WORD}@rabbit\", credentials_file: f}}\n", []string{
 		`2:26: the password stands here and credentials_file is given too; remove the password from the URL`,
+	}},
+	{"a password in the URL", "version: 1\ntransport: \"amqps://u:p@rabbit\"\n", []string{
+		`2:12: transport holds a password; write ${NAME} in its place and set the environment variable NAME, or put user and password in a file and name it in credentials_file`,
+	}},
+	{"a password in the URL of a transport that is not used", "version: 1\ntransport: a\ntransports: {a: {url: \"memory://\"}, b: {url: \"amqps://u:p@rabbit\"}}\n", []string{
+		`3:46: url holds a password; write ${NAME} in its place and set the environment variable NAME, or put user and password in a file and name it in credentials_file`,
+	}},
+	{"a password as the default of a variable", "version: 1\ntransport: ${NONE:-amqps://u:p@rabbit}\n", []string{
+		`2:12: transport holds a password; write ${NAME} in its place and set the environment variable NAME, or put user and password in a file and name it in credentials_file`,
+	}},
+	{"a password that is partly a variable", "version: 1\ntransport: \"amqps://u:p${WORD}@rabbit\"\n", []string{
+		`2:12: transport holds a password; write ${NAME} in its place and set the environment variable NAME, or put user and password in a file and name it in credentials_file`,
+	}},
+	{"a password behind a scheme and host that are variables", "version: 1\ntransport: \"${SCHEME:-}u:p@${HOST:-rabbit}\"\n", []string{
+		`2:12: transport holds a password; write ${NAME} in its place and set the environment variable NAME, or put user and password in a file and name it in credentials_file`,
+	}},
+	{"a password with a slash, from a variable", "version: 1\ntransport: \"amqps://u:${SLASH}@rabbit\"\n", []string{
+		`2:12: the amqps URL has a malformed path, query or password: escape '@', '/' and '?' in them as %XX; write "<scheme>://<address>", with user and password escaped as %XX`,
 	}},
 	{"an option with parts", "version: 1\ntransports: {main: {url: \"memory://\", options: {a: [b]}}}\n", []string{
 		`2:52: a is a list; write a single value`,
@@ -331,7 +349,7 @@ var refusals = []struct {
 
 func TestLoadRefuses(t *testing.T) {
 	t.Parallel()
-	env := lookup(map[string]string{"WORD": "canary"})
+	env := lookup(map[string]string{"WORD": "canary", "SLASH": "can/ary"})
 	for _, tt := range refusals {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
