@@ -290,6 +290,15 @@ var refusals = []struct {
 	{"TLS for a plain scheme", "version: 1\ntransports: {main: {url: \"amqp://rabbit\", tls: {ca_file: ca.pem}}}\n", []string{
 		`2:26: amqp:// is plain text and would ignore tls; write amqps://`,
 	}},
+	{"TLS for a plain scheme, allowed to be insecure", "version: 1\ntransports: {main: {url: \"amqp://rabbit\", insecure: true, tls: {ca_file: ca.pem}}}\n", []string{
+		`2:26: amqp:// is plain text and would ignore tls; write amqps://`,
+	}},
+	{"a certificate that shall not be checked", "version: 1\ntransports: {main: {url: \"amqps://rabbit\", tls: {skip_verify: true}}}\n", []string{
+		`2:50: the server's certificate is always checked; name who signed it in ca_file, and what it is called in server_name`,
+	}},
+	{"the same, allowed to be insecure", "version: 1\ntransports: {main: {url: \"amqps://rabbit\", insecure: true, tls: {insecure_skip_verify: true}}}\n", []string{
+		`2:66: the server's certificate is always checked; name who signed it in ca_file, and what it is called in server_name`,
+	}},
 	{"half a key pair", "version: 1\ntransports: {main: {url: \"amqps://rabbit\", tls: {cert_file: c.pem}}}\n", []string{
 		`2:49: cert_file and key_file are a pair, and one is missing; write both, or none for a server certificate alone`,
 	}},

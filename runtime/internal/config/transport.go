@@ -126,7 +126,13 @@ func (r *reader) tls(node *yaml.Node, place []string, t *Transport) {
 		value(r, "cert_file", word, filled, func(v string) { t.TLS.CertFile = v }),
 		value(r, "key_file", word, filled, func(v string) { t.TLS.KeyFile = v }),
 		value(r, "server_name", word, filled, func(v string) { t.TLS.ServerName = v }),
-	}, nil)
+	}, func(key string) (what, instead string) {
+		switch key {
+		case "skip_verify", "insecure_skip_verify", "verify":
+			return "the server's certificate is always checked", "name who signed it in ca_file, and what it is called in server_name"
+		}
+		return "", ""
+	})
 	_, cert := r.positions[pathKey(append(slices.Clone(place), "cert_file"))]
 	_, key := r.positions[pathKey(append(slices.Clone(place), "key_file"))]
 	if cert != key {
