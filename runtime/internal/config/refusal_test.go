@@ -143,16 +143,19 @@ var refusals = []struct {
 
 	// Names.
 	{"an app that is not portable", "version: 1\napp: billing service\n", []string{
-		`2:6: app "billing service" is not portable across brokers; write up to 80 letters, digits, ".", "_" and "-", without "--"`,
+		`2:6: app "billing service" is not portable across brokers; write up to 80 letters, digits, ".", "_" and "-", with no "." or "-" at an end or twice in a row`,
 	}},
 	{"an app with the separator of queues", "version: 1\napp: a--b\n", []string{
-		`2:6: app "a--b" is not portable across brokers; write up to 80 letters, digits, ".", "_" and "-", without "--"`,
+		`2:6: app "a--b" is not portable across brokers; write up to 80 letters, digits, ".", "_" and "-", with no "." or "-" at an end or twice in a row`,
 	}},
 	{"an app that is too long", "version: 1\napp: " + strings.Repeat("a", 81) + "\n", []string{
-		`2:6: app is too long; write up to 80 letters, digits, ".", "_" and "-", without "--"`,
+		`2:6: app is too long; write up to 80 letters, digits, ".", "_" and "-", with no "." or "-" at an end or twice in a row`,
 	}},
 	{"an app that is empty", "version: 1\napp: \"\"\n", []string{
-		`2:6: app "" is empty; write up to 80 letters, digits, ".", "_" and "-", without "--"`,
+		`2:6: app "" is empty; write up to 80 letters, digits, ".", "_" and "-", with no "." or "-" at an end or twice in a row`,
+	}},
+	{"a namespace with an empty word", "version: 1\nnamespace: dev..eu\n", []string{
+		`2:12: namespace "dev..eu" is not portable across brokers; write up to 128 letters, digits, ".", "_" and "-", with no "." or "-" at an end or twice in a row`,
 	}},
 	{"an unknown requirement", "version: 1\nrequire: fast\n", []string{
 		`2:10: require "fast" is not known; write durable, or remove the key`,
@@ -161,7 +164,7 @@ var refusals = []struct {
 		`2:19: codec "json" is not known; write one of protobuf, protojson`,
 	}},
 	{"a dead-letter topic that is not portable", "version: 1\ndefaults: {dead_letter: {topic: a/b}}\n", []string{
-		`2:33: topic "a/b" is not portable across brokers; write up to 128 letters, digits, ".", "_" and "-", without "--"`,
+		`2:33: topic "a/b" is not portable across brokers; write up to 128 letters, digits, ".", "_" and "-", with no "." or "-" at an end or twice in a row`,
 	}},
 
 	// Durations and sizes.
