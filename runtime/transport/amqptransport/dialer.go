@@ -1,6 +1,7 @@
 package amqptransport
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -64,11 +65,11 @@ func newDialer(c transport.Config, s *settings) (*dialer, error) {
 		d.config.Locale = "en_US"
 	}
 	if s.secure {
-		custom, err := customTLS(c, s.config.Connection.TLSConfig, d.config.TLSClientConfig)
-		if err != nil {
+		own := cmp.Or(s.config.Connection.TLSConfig, d.config.TLSClientConfig)
+		if err := checkOwnTLS(c, own); err != nil {
 			return nil, err
 		}
-		d.tls = func() (*tls.Config, error) { return tlsConfig(c.TLS, custom) }
+		d.tls = func() (*tls.Config, error) { return tlsConfig(c.TLS, own) }
 		if _, err := d.tls(); err != nil {
 			return nil, err
 		}
