@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -235,16 +234,4 @@ func (rt *Runtime) retire(f *feed) {
 	}
 	warn(f.halt(ctx))
 	rt.background.Go(func() { warn(f.drain(context.Background())) })
-}
-
-// checkGroup holds the grammar of groups, so that every transport can name a queue after one.
-func checkGroup(group string) error {
-	const limit = 80
-	if len(group) > limit {
-		return fmt.Errorf("group %.40q… has %d bytes, the limit is %d; shorten it", sanitize(group), len(group), limit)
-	}
-	if strings.Contains(group, "--") || strings.Trim(group, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "" {
-		return fmt.Errorf("group %q: use letters, digits, '.', '_' and '-' (never \"--\")", sanitize(group))
-	}
-	return nil
 }

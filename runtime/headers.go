@@ -78,12 +78,34 @@ func checkHeaderValue(name, value string) error {
 	if len(value) > maxHeaderValue {
 		return fmt.Errorf("%w: header %s has %d bytes, the limit is %d", ErrTooLarge, name, len(value), maxHeaderValue)
 	}
-	for i := range len(value) {
-		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return fmt.Errorf("%w: header %s: its value has a control character at byte %d; encode it, for example as base64", ErrInvalid, name, i)
-		}
+	if i := controlAt(value); i >= 0 {
+		return fmt.Errorf("%w: header %s: its value has a control character at byte %d; encode it, for example as base64", ErrInvalid, name, i)
 	}
 	return nil
+}
+
+// checkKey holds the limits of a key.
+func checkKey(key string) error {
+	if len(key) > maxKeyBytes {
+		return fmt.Errorf("%w: the key has %d bytes, the limit is %d", ErrTooLarge, len(key), maxKeyBytes)
+	}
+	if i := controlAt(key); i >= 0 {
+		return fmt.Errorf("%w: the key has a control character at byte %d; encode it, for example as base64", ErrInvalid, i)
+	}
+	if !utf8.ValidString(key) {
+		return fmt.Errorf("%w: the key is not UTF-8; encode it, for example as base64", ErrInvalid)
+	}
+	return nil
+}
+
+// controlAt is the place of the first control character, -1 if there is none. A tab counts as text.
+func controlAt(text string) int {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return i
+		}
+	}
+	return -1
 }
 
 // write puts the headers into metadata under prefix, several values of one name as a JSON array.

@@ -104,8 +104,8 @@ func (rt *Runtime) address(r *route, out *Outgoing) error {
 	case spec.Key != nil:
 		out.Key = spec.Key(out.Message)
 	}
-	if len(out.Key) > maxKeyBytes {
-		return fmt.Errorf("%w: the key has %d bytes, the limit is %d", ErrTooLarge, len(out.Key), maxKeyBytes)
+	if err := checkKey(out.Key); err != nil {
+		return err
 	}
 	if out.Key == "" && r.order != nil {
 		return ErrNoKey
