@@ -58,7 +58,7 @@ func readTraceparent(text, state string) (sc trace.SpanContext, ok bool) {
 	}
 	if state != "" {
 		// Without a readable state the rest holds, as the W3C says.
-		c.TraceState, _ = trace.ParseTraceState(state) //nolint:errcheck // an error is an empty state
+		c.TraceState, _ = trace.ParseTraceState(state)
 	}
 	sc = trace.NewSpanContext(c)
 	return sc, sc.IsValid()
