@@ -176,7 +176,7 @@ func (b *binding) start(ctx, values context.Context) error {
 		f.abandon()
 		return opError("subscribe", b.route.spec, err)
 	}
-	f.run(consumption)
+	f.consumption = consumption
 	b.feed = f
 	return nil
 }
