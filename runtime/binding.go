@@ -177,7 +177,7 @@ func (b *binding) start(ctx, values context.Context) error {
 		f.abandon()
 		return opError("subscribe", b.route.spec, err)
 	}
-	f.run(consumption)
+	f.consumption = consumption
 	b.feed = f
 	return nil
 }
