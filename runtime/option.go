@@ -193,6 +193,9 @@ func (c concurrencyOption) applySubscribe(o *subscribeOptions) { o.concurrency =
 
 // WithConcurrency bounds how many deliveries of a binding are handled at once, or how many pulled ones may be unsettled.
 // Default 16; for batch handlers 1, counted in batches. As a subscription's option it wins over the configuration.
+//
+// A handler that is called has up to 16 deliveries fetched for each of these, and never more than 1000: a low concurrency
+// also keeps slow work from waiting for one consumer while another one is idle.
 func WithConcurrency(n int) interface {
 	Option
 	SubscribeOption

@@ -16,6 +16,7 @@ type Telemetry struct {
 
 	tracing     tracing
 	fields      []string // that a context is written to
+	w3c         bool     // in the standard way
 	tracer      trace.Tracer
 	logger      log.Logger
 	instruments *instruments
@@ -29,7 +30,7 @@ var _ async.Telemetry = (*Telemetry)(nil)
 func New(opts ...Option) *Telemetry {
 	t := &Telemetry{settings: newSettings(opts)}
 	t.tracing = newTracing(t.tracers)
-	t.fields = t.propagator.Fields()
+	t.fields, t.w3c = t.propagator.Fields(), writesW3C(t.propagator)
 	t.tracer = t.tracers.Tracer(ScopeName, trace.WithInstrumentationVersion(async.Version), trace.WithSchemaURL(SchemaURL))
 	t.logger = t.loggers.Logger(ScopeName, log.WithInstrumentationVersion(async.Version), log.WithSchemaURL(SchemaURL))
 	var err error
