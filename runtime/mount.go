@@ -76,7 +76,7 @@ func (b *binding) mountRequest(msg *message.Message) ([]*message.Message, error)
 	if len(produced) == 0 {
 		return nil, err
 	}
-	address := msg.Metadata[transport.MetaReplyTo]
+	address := replyAddress(msg.Metadata)
 	if address == "" {
 		return nil, nil
 	}
