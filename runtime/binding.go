@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -159,8 +158,10 @@ const (
 	// maxInFlight bounds the unsettled deliveries of a binding.
 	maxInFlight = 1000
 	// prefetchFactor is how many deliveries are fetched for each one that can be handled at once, so that a worker
-	// does not wait for the network between two messages.
-	prefetchFactor = 4
+	// does not wait for the network between two messages, and acks travel many at a time. With 4 in place of 16, RabbitMQ
+	// hands out a third fewer messages to 16 quick handlers. The price is fairness: what one consumer has fetched waits
+	// for it, even when another one is idle.
+	prefetchFactor = 16
 )
 
 // start declares and consumes. values are those of Run's context.
@@ -176,7 +177,7 @@ func (b *binding) start(ctx, values context.Context) error {
 		f.abandon()
 		return opError("subscribe", b.route.spec, err)
 	}
-	f.run(consumption)
+	f.consumption = consumption
 	b.feed = f
 	return nil
 }
@@ -233,16 +234,4 @@ func (rt *Runtime) retire(f *feed) {
 	}
 	warn(f.halt(ctx))
 	rt.background.Go(func() { warn(f.drain(context.Background())) })
-}
-
-// checkGroup holds the grammar of groups, so that every transport can name a queue after one.
-func checkGroup(group string) error {
-	const limit = 80
-	if len(group) > limit {
-		return fmt.Errorf("group %.40q… has %d bytes, the limit is %d; shorten it", sanitize(group), len(group), limit)
-	}
-	if strings.Contains(group, "--") || strings.Trim(group, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "" {
-		return fmt.Errorf("group %q: use letters, digits, '.', '_' and '-' (never \"--\")", sanitize(group))
-	}
-	return nil
 }

@@ -87,8 +87,12 @@ func (x *delivery) concludeRequest(verdict error, produced []*message.Message) {
 // sendReply sends the first of produced to the caller and calls then in every case.
 func (x *delivery) sendReply(produced []*message.Message, then func()) {
 	rt := x.feed.b.rt
-	address := x.msg.Metadata[transport.MetaReplyTo]
+	address := replyAddress(x.msg.Metadata)
 	if len(produced) == 0 || address == "" {
+		if named := x.msg.Metadata[transport.MetaReplyTo]; named != address {
+			rt.counters.lostReplies.Add(1)
+			rt.log.WarnContext(x.logContext(), "a reply was not sent: its address is no caller's", x.logArgs("address", sanitize(named))...)
+		}
 		then()
 		return
 	}
@@ -122,6 +126,10 @@ func (x *delivery) sendProduced(produced []*message.Message) {
 		topic := msg.Metadata[produceTopic]
 		if topic == "" {
 			done <- errNoProduceTopic
+			continue
+		}
+		if err := checkTopic(topic); err != nil {
+			done <- err
 			continue
 		}
 		p := x.publication()

@@ -1,6 +1,7 @@
 package async
 
 import (
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -37,7 +38,9 @@ func (x *delivery) deadLetter(reason string, cause error) {
 			return
 		}
 		b.rt.counters.deadLettered.Add(1)
-		b.rt.log.WarnContext(x.logContext(), "a message failed for good and is a dead letter", x.logArgs("queue", b.sub.DeadTopic, "reason", reason, "error", text)...)
+		if b.rt.log.Enabled(x.feed.ctx, slog.LevelWarn) {
+			b.rt.log.WarnContext(x.logContext(), "a message failed for good and is a dead letter", x.logArgs("queue", b.sub.DeadTopic, "reason", reason, "error", text)...)
+		}
 		x.settle(transport.Ack)
 	})
 }

@@ -8,12 +8,13 @@ import (
 	"github.com/asyncpb/async/runtime/transport"
 )
 
-// envelopeSize is how many entries envelope writes, and how many more a message usually gets.
-const envelopeSize = 8 + 6
+// envelopeSize is how many entries envelope writes. They fit in the smallest kind of map.
+const envelopeSize = 8
 
-// envelope is the metadata that every message of this runtime begins with: CloudEvents 1.0 and our times.
-func (rt *Runtime) envelope(r *route, id, messageType string, now time.Time) message.Metadata {
-	md := make(message.Metadata, envelopeSize)
+// envelope is the metadata that every message of this runtime begins with: CloudEvents 1.0 and our times. It has room for more
+// entries.
+func (rt *Runtime) envelope(r *route, id, messageType string, now time.Time, more int) message.Metadata {
+	md := make(message.Metadata, envelopeSize+more)
 	at := formatTime(now)
 	md[transport.MetaID] = id
 	md[transport.MetaSource] = rt.source(r.spec)

@@ -20,14 +20,12 @@ type feed struct {
 	// lifelines are the parents of the handlers' contexts.
 	lifelines lifelines
 
-	queues      []chan *delivery // one; or one for each lane of an ordered binding
-	draining    chan struct{}    // closed: what was not begun goes back
-	stopped     chan struct{}    // closed: workers end
+	lanes       []*lane       // one; or where keys are in order, one for each unit of concurrency
+	draining    chan struct{} // closed: what was not begun goes back
 	haltOnce    sync.Once
 	drainOnce   sync.Once
 	consumption transport.Consumption
 	open        sync.WaitGroup // deliveries that are not settled
-	workers     sync.WaitGroup
 
 	mu       sync.Mutex
 	halted   bool        // nothing is fetched any more
@@ -35,18 +33,25 @@ type feed struct {
 }
 
 func newFeed(values context.Context, b *binding) *feed {
-	f := &feed{b: b, draining: make(chan struct{}), stopped: make(chan struct{})}
+	f := &feed{b: b, draining: make(chan struct{})}
 	f.ctx, f.cancel = context.WithCancelCause(background(values))
 	f.unlink = context.AfterFunc(b.rt.handlersCtx, func() { f.cancel(context.Cause(b.rt.handlersCtx)) })
-	lanes := 1
-	if b.sub.Ordered && b.mode == modePush {
-		lanes = b.sub.Concurrency
-	}
-	for range lanes {
-		f.queues = append(f.queues, make(chan *delivery, b.sub.Prefetch))
+	switch {
+	case b.mode == modePull:
+		f.lanes = []*lane{newLane(0, nil)}
+	case b.mode == modeBatch:
+		f.lanes = []*lane{newLane(b.sub.Concurrency, func(l *lane, x *delivery) { f.processBatch(f.gather(l, x)) })}
+	case b.sub.Ordered:
+		for range b.sub.Concurrency {
+			f.lanes = append(f.lanes, newLane(1, processOne))
+		}
+	default:
+		f.lanes = []*lane{newLane(b.sub.Concurrency, processOne)}
 	}
 	return f
 }
+
+func processOne(_ *lane, x *delivery) { x.process() }
 
 // abandon frees a feed that never ran.
 func (f *feed) abandon() {
@@ -54,39 +59,21 @@ func (f *feed) abandon() {
 	f.cancel(nil)
 }
 
-func (f *feed) run(c transport.Consumption) {
-	f.consumption = c
-	for i := range f.b.sub.Concurrency {
-		queue := f.queues[i%len(f.queues)]
-		switch f.b.mode {
-		case modePush:
-			f.workers.Go(func() { f.work(queue) })
-		case modeBatch:
-			f.workers.Go(func() { f.collect(queue) })
-		case modePull:
-		}
-	}
-}
-
 var laneSeed = maphash.MakeSeed()
 
-// receive takes a delivery from the driver. The queue has room for all that can be out at once; only deliveries that were
-// lost with a connection and wait for a worker can fill it up.
+// receive takes a delivery from the driver. A handler may be called before Consume has returned.
 func (f *feed) receive(d transport.Delivery) {
 	f.open.Add(1)
 	msg := d.Message()
-	x := &delivery{feed: f, d: d, msg: msg, life: msg.Context(), attempt: readAttempt(msg.Metadata)}
-	f.enqueue(x)
+	f.enqueue(&delivery{feed: f, d: d, msg: msg, life: msg.Context(), attempt: readAttempt(msg.Metadata)})
 }
 
 func (f *feed) enqueue(x *delivery) {
-	queue := f.queues[0]
-	if n := len(f.queues); n > 1 {
-		queue = f.queues[maphash.String(laneSeed, x.msg.Metadata[transport.MetaKey])%uint64(n)]
+	lane := f.lanes[0]
+	if n := len(f.lanes); n > 1 {
+		lane = f.lanes[maphash.String(laneSeed, x.msg.Metadata[transport.MetaKey])%uint64(n)]
 	}
-	select {
-	case queue <- x:
-	case <-f.draining:
+	if f.isDraining() || !lane.put(x) {
 		f.giveBack(x)
 	}
 }
@@ -100,59 +87,17 @@ func (f *feed) isDraining() bool {
 	}
 }
 
-// work handles one delivery after the other. A handler that ends its goroutine (runtime.Goexit) takes this worker with it;
-// a new one takes its place.
-func (f *feed) work(queue chan *delivery) {
-	finished := false
-	defer func() {
-		if !finished {
-			f.workers.Go(func() { f.work(queue) })
-		}
-	}()
-	for {
-		select {
-		case x := <-queue:
-			x.process()
-		case <-f.stopped:
-			finished = true
-			return
-		}
-	}
-}
-
-// collect gathers batches.
-func (f *feed) collect(queue chan *delivery) {
-	finished := false
-	defer func() {
-		if !finished {
-			f.workers.Go(func() { f.collect(queue) })
-		}
-	}()
-	for {
-		select {
-		case x := <-queue:
-			f.processBatch(f.gather(queue, x))
-		case <-f.stopped:
-			finished = true
-			return
-		}
-	}
-}
-
 // gather waits for a full batch, at most linger long.
-func (f *feed) gather(queue chan *delivery, x *delivery) []*delivery {
+func (f *feed) gather(l *lane, x *delivery) []*delivery {
 	batch := append(make([]*delivery, 0, f.b.max), x)
 	timer := time.NewTimer(f.b.linger)
 	defer timer.Stop()
 	for len(batch) < f.b.max {
-		select {
-		case x := <-queue:
-			batch = append(batch, x)
-		case <-timer.C:
-			return batch
-		case <-f.draining:
-			return batch
+		x := l.wait(context.Background(), f.draining, timer.C)
+		if x == nil {
+			break
 		}
+		batch = append(batch, x)
 	}
 	return batch
 }
@@ -170,8 +115,12 @@ func (f *feed) halt(ctx context.Context) (err error) {
 		for _, x := range leftover {
 			x.requeue()
 		}
-		for _, queue := range f.queues {
-			f.empty(queue)
+		for _, l := range f.lanes {
+			l.close()
+			// Workers may do the same at the same time.
+			for x := l.take(); x != nil; x = l.take() {
+				x.requeue()
+			}
 		}
 	})
 	return err
@@ -187,18 +136,6 @@ func (f *feed) giveBack(x *delivery) {
 	}
 	f.mu.Unlock()
 	x.requeue()
-}
-
-// empty gives back what waits in a queue. Workers may do the same at the same time.
-func (f *feed) empty(queue chan *delivery) {
-	for {
-		select {
-		case x := <-queue:
-			x.requeue()
-		default:
-			return
-		}
-	}
 }
 
 // drainGrace is how long handlers have to return after their contexts were cancelled.
@@ -223,7 +160,6 @@ func (f *feed) drain(ctx context.Context) error {
 		closing, cancel := context.WithTimeout(background(ctx), closeTimeout)
 		defer cancel()
 		err = errors.Join(err, f.consumption.Close(closing))
-		close(f.stopped)
 		f.abandon()
 	})
 	return err

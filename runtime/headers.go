@@ -49,7 +49,11 @@ func reserved(name string) bool {
 	}
 	// Every received message asks this of every name: the first byte settles most of them.
 	switch name[0] {
-	case 'a', 'c', 'x', '_':
+	case 'c':
+		return strings.HasPrefix(name, "ce-")
+	case 'a':
+		return strings.HasPrefix(name, transport.PrefixAsync)
+	case 'x', '_':
 		return slices.ContainsFunc(reservedPrefixes, func(p string) bool { return strings.HasPrefix(name, p) })
 	case 't', 'b':
 		return name == transport.MetaTraceparent || name == transport.MetaTracestate || name == transport.MetaBaggage
@@ -78,12 +82,34 @@ func checkHeaderValue(name, value string) error {
 	if len(value) > maxHeaderValue {
 		return fmt.Errorf("%w: header %s has %d bytes, the limit is %d", ErrTooLarge, name, len(value), maxHeaderValue)
 	}
-	for i := range len(value) {
-		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return fmt.Errorf("%w: header %s: its value has a control character at byte %d; encode it, for example as base64", ErrInvalid, name, i)
-		}
+	if i := controlAt(value); i >= 0 {
+		return fmt.Errorf("%w: header %s: its value has a control character at byte %d; encode it, for example as base64", ErrInvalid, name, i)
 	}
 	return nil
+}
+
+// checkKey holds the limits of a key.
+func checkKey(key string) error {
+	if len(key) > maxKeyBytes {
+		return fmt.Errorf("%w: the key has %d bytes, the limit is %d", ErrTooLarge, len(key), maxKeyBytes)
+	}
+	if i := controlAt(key); i >= 0 {
+		return fmt.Errorf("%w: the key has a control character at byte %d; encode it, for example as base64", ErrInvalid, i)
+	}
+	if !utf8.ValidString(key) {
+		return fmt.Errorf("%w: the key is not UTF-8; encode it, for example as base64", ErrInvalid)
+	}
+	return nil
+}
+
+// controlAt is the place of the first control character, -1 if there is none. A tab counts as text.
+func controlAt(text string) int {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return i
+		}
+	}
+	return -1
 }
 
 // write puts the headers into metadata under prefix, several values of one name as a JSON array.

@@ -195,7 +195,7 @@ var errGoexit = errors.New("the handler ended its goroutine")
 
 // concludeGoexit gives the verdict from another goroutine: this one is ending.
 func (x *delivery) concludeGoexit() {
-	x.feed.workers.Go(func() {
+	go func() {
 		var produced []*message.Message
 		verdict := errGoexit
 		if x.feed.b.route.spec.Kind == KindRequest {
@@ -205,7 +205,7 @@ func (x *delivery) concludeGoexit() {
 		if x.conclude(verdict, produced) {
 			x.process()
 		}
-	})
+	}()
 }
 
 // context is the handler's: it has the values of Run's context, the Info, and ends when the delivery is lost, when a drain

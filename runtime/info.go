@@ -2,6 +2,8 @@ package async
 
 import (
 	"context"
+	"errors"
+	"math"
 	"strconv"
 	"time"
 
@@ -64,11 +66,14 @@ func readAttempt(md message.Metadata) int {
 	if text == "" {
 		return 1
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
+	n, err := strconv.ParseInt(text, 10, 32)
+	switch {
+	case errors.Is(err, strconv.ErrRange) && n > 0:
+		return math.MaxInt32 // beyond every last attempt
+	case err != nil || n < 1:
 		return 1
 	}
-	return n
+	return int(n)
 }
 
 func readInfo(msg *message.Message) *Info {

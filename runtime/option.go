@@ -86,6 +86,19 @@ type sendFunc func(*sendOptions)
 
 func (f sendFunc) applySend(o *sendOptions) { f(o) }
 
+// checkNames refuses names that every queue would begin with, or be called after. Those of a file were checked where they stand.
+func (o *runtimeOptions) checkNames() error {
+	if o.app != "" {
+		if err := checkName("app", o.app, maxGroupBytes); err != nil {
+			return err
+		}
+	}
+	if o.namespace != "" {
+		return checkName("namespace", o.namespace, maxTopicBytes)
+	}
+	return nil
+}
+
 // WithConfigFile reads the configuration from a YAML file; docs/config.md lists its keys. By default there is none.
 func WithConfigFile(path string) Option {
 	return optionFunc(func(o *runtimeOptions) { o.configFile = path })
@@ -180,6 +193,9 @@ func (c concurrencyOption) applySubscribe(o *subscribeOptions) { o.concurrency =
 
 // WithConcurrency bounds how many deliveries of a binding are handled at once, or how many pulled ones may be unsettled.
 // Default 16; for batch handlers 1, counted in batches. As a subscription's option it wins over the configuration.
+//
+// A handler that is called has up to 16 deliveries fetched for each of these, and never more than 1000: a low concurrency
+// also keeps slow work from waiting for one consumer while another one is idle.
 func WithConcurrency(n int) interface {
 	Option
 	SubscribeOption
@@ -206,7 +222,7 @@ func WithBatch(maximum int, linger time.Duration) SubscribeOption {
 	return subscribeFunc(func(o *subscribeOptions) { o.batch, o.linger = maximum, linger })
 }
 
-// WithKey sets the ordering key, at most 256 bytes. It wins over the annotated field.
+// WithKey sets the ordering key: text of at most 256 bytes without control characters. It wins over the annotated field.
 func WithKey(key string) SendOption {
 	return sendFunc(func(o *sendOptions) { o.key, o.hasKey = key, true })
 }

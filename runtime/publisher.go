@@ -104,8 +104,8 @@ func (rt *Runtime) address(r *route, out *Outgoing) error {
 	case spec.Key != nil:
 		out.Key = spec.Key(out.Message)
 	}
-	if len(out.Key) > maxKeyBytes {
-		return fmt.Errorf("%w: the key has %d bytes, the limit is %d", ErrTooLarge, len(out.Key), maxKeyBytes)
+	if err := checkKey(out.Key); err != nil {
+		return err
 	}
 	if out.Key == "" && r.order != nil {
 		return ErrNoKey
@@ -223,7 +223,17 @@ func (rt *Runtime) encode(r *route, out *Outgoing, now, expires time.Time) (*mes
 	if int64(len(payload)) > r.settings.maxMessageBytes {
 		return nil, fmt.Errorf("%w: the message has %d bytes, max_message_bytes is %d", ErrTooLarge, len(payload), r.settings.maxMessageBytes)
 	}
-	md := rt.envelope(r, out.ID, r.spec.Type, now)
+	more := len(out.Metadata) + len(out.Headers)
+	if out.Key != "" {
+		more += 2 // key and subject
+	}
+	if !expires.IsZero() {
+		more++
+	}
+	if out.call != nil {
+		more += 2 // where the reply goes
+	}
+	md := rt.envelope(r, out.ID, r.spec.Type, now, more)
 	payload = r.settings.compress(payload, md)
 	maps.Copy(md, out.Metadata)
 	if err := out.Headers.write(md, ""); err != nil {

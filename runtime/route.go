@@ -73,9 +73,6 @@ func (rt *Runtime) located(spec *Spec, err error) error {
 	return fmt.Errorf("%s: %w", pos, err)
 }
 
-// maxTopicBytes bounds a logical topic; the namespace, the group and their separators share the rest of a physical name.
-const maxTopicBytes = 128
-
 func (r *route) check(rt *Runtime) error {
 	spec := r.spec
 	if spec.Kind == KindRequest && r.link.caps.Reply == transport.None {
@@ -84,13 +81,34 @@ func (r *route) check(rt *Runtime) error {
 	if spec.Policy.Ordering == OrderingByKey && r.link.caps.Order == transport.None {
 		return rt.located(spec, fmt.Errorf("%w: %s keeps no order, %s is ordered by key", ErrUnsupported, r.link.caps.System, spec.Name()))
 	}
-	for _, topic := range append([]string{spec.Topic}, spec.Aliases...) {
-		if len(topic) > maxTopicBytes {
-			return fmt.Errorf("%w: the topic %.40s… has %d bytes, the limit is %d; shorten it", ErrTooLarge, sanitize(topic), len(topic), maxTopicBytes)
-		}
+	if err := r.checkNames(); err != nil {
+		return err
 	}
 	if longest := transport.DeadName(r.topic, spec.Group); len(longest) > transport.MaxNameBytes {
 		return fmt.Errorf("%w: the physical name %s has %d bytes, the limit is %d; shorten the namespace", ErrTooLarge, longest, len(longest), transport.MaxNameBytes)
+	}
+	return nil
+}
+
+// checkNames refuses names of a spec that nobody generated, and the topic of dead letters that is in force.
+func (r *route) checkNames() error {
+	topics := append([]string{r.spec.Topic}, r.spec.Aliases...)
+	if dead := r.settings.deadTopic; dead != "" {
+		topics = append(topics, dead)
+	}
+	for _, topic := range topics {
+		if err := checkTopic(topic); err != nil {
+			return err
+		}
+	}
+	groups := r.spec.GroupAliases
+	if r.spec.Group != "" {
+		groups = append([]string{r.spec.Group}, groups...)
+	}
+	for _, group := range groups {
+		if err := checkGroup(group); err != nil {
+			return err
+		}
 	}
 	return nil
 }

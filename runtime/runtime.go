@@ -68,6 +68,9 @@ func Open(ctx context.Context, opts ...Option) (*Runtime, error) {
 	if cfg == nil {
 		return nil, problems
 	}
+	if err := o.checkNames(); err != nil {
+		return nil, fmt.Errorf("async: open: %w", err)
+	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, fmt.Errorf("async: open: %w", err)

@@ -111,7 +111,7 @@ func (rt *Runtime) encodeReply(r *route, request *message.Message, reply proto.M
 	if int64(len(payload)) > r.settings.maxMessageBytes {
 		return nil, NewError(CodeResourceExhausted, "the reply has %d bytes, max_message_bytes is %d", len(payload), r.settings.maxMessageBytes)
 	}
-	md := rt.envelope(r, uuid.NewString(), string(body.ProtoReflect().Descriptor().FullName()), time.Now())
+	md := rt.envelope(r, uuid.NewString(), string(body.ProtoReflect().Descriptor().FullName()), time.Now(), 4)
 	md[transport.MetaStatus] = status
 	md[transport.MetaCorrelationID] = request.Metadata[transport.MetaCorrelationID]
 	payload = r.settings.compress(payload, md)

@@ -133,17 +133,17 @@ func (b *binding) take(ctx context.Context) (*delivery, error) {
 	if f == nil {
 		return nil, errPullPaused
 	}
-	select {
-	case x := <-f.queues[0]:
-		if x.lost() {
-			x.requeue()
-			return b.take(ctx)
+	for {
+		x := f.lanes[0].wait(ctx, f.draining, nil)
+		switch {
+		case x == nil && f.isDraining():
+			return nil, ErrClosed
+		case x == nil:
+			return nil, context.Cause(ctx)
+		case !x.lost():
+			return x, nil
 		}
-		return x, nil
-	case <-f.draining:
-		return nil, ErrClosed
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		x.requeue()
 	}
 }
 

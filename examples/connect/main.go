@@ -62,7 +62,7 @@ func run(ctx context.Context, address, config string, out io.Writer, ready func(
 	if err != nil {
 		return err
 	}
-	web := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, Protocols: new(http.Protocols)}
+	web := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 8 * time.Second, Protocols: new(http.Protocols)}
 	web.Protocols.SetHTTP1(true)
 	web.Protocols.SetUnencryptedHTTP2(true) // gRPC without TLS, for a machine of one's own
 	served := make(chan error, 1)

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -166,4 +169,40 @@ func TestTheConfigurationOfTheClientChoosesTheWire(t *testing.T) {
 	}
 	out.await(t, "connect   Quote  2 × teapot")
 	out.await(t, "async     Quote  2 × teapot")
+}
+
+// TestClientsThatDawdleAreCutOff: whoever opens a connection and says little, or nothing more, does not keep it.
+func TestClientsThatDawdleAreCutOff(t *testing.T) {
+	const bar = 10 * time.Second
+	url, _ := serve(t)
+	const head = "POST /shop.checkout.v1.Orders/Quote HTTP/1.1\r\nHost: x\r\n"
+	var clients sync.WaitGroup
+	for name, says := range map[string]string{
+		"nothing":          "",
+		"half a header":    head + "X-Slow: ",
+		"no body":          head + "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n",
+		"half a body":      head + "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"article\":",
+		"an endless chunk": head + "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n{",
+	} {
+		clients.Go(func() {
+			began := time.Now()
+			conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			if _, err := conn.Write([]byte(says)); err != nil {
+				t.Error(err)
+			}
+			if err := conn.SetReadDeadline(began.Add(2 * bar)); err != nil {
+				t.Error(err)
+			}
+			_, err = io.Copy(io.Discard, conn)
+			if took := time.Since(began); took > bar || errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("a client that sends %s is cut off after %s: %v", name, took, err)
+			}
+		})
+	}
+	clients.Wait()
 }

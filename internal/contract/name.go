@@ -26,6 +26,8 @@ func flaw(name string, maxBytes int) string {
 		return `holds "--", which separates topic and group in the names of queues`
 	case strings.HasPrefix(name, "-"), strings.HasSuffix(name, "-"):
 		return `begins or ends with "-", which separates topic and group in the names of queues`
+	case strings.Contains(name, ".."), strings.HasPrefix(name, "."), strings.HasSuffix(name, "."):
+		return `has an empty word beside a "."`
 	default:
 		return ""
 	}
@@ -44,7 +46,7 @@ func only(s, alphabet string) bool {
 // checkName refuses a topic or group that is not portable.
 func checkName(what, name string, maxBytes int, at Position, found *Findings) {
 	if why := flaw(name, maxBytes); why != "" {
-		found.refuse(at, `%s %q %s; write at most %d bytes of letters, digits, ".", "_" and "-", with no "-" at an end and no two in a row`,
+		found.refuse(at, `%s %q %s; write at most %d bytes of letters, digits, ".", "_" and "-", with no "." or "-" at an end or twice in a row`,
 			what, name, why, maxBytes)
 	}
 }
@@ -59,7 +61,7 @@ func checkType(what, name string, at Position, found *Findings) {
 
 // reservedHeader returns the reserved name or prefix that a header takes; "" if it takes none.
 func reservedHeader(name string) string {
-	for _, prefix := range []string{"ce-", "async-", "x-death", "_watermill"} {
+	for _, prefix := range []string{"ce-", "async-", "x-death", "x-first-death", "_watermill"} {
 		if strings.HasPrefix(name, prefix) {
 			return prefix
 		}

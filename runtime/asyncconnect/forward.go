@@ -61,7 +61,8 @@ func WithForwardedHeaders(names ...string) ForwardOption {
 // returns when the broker has stored it. Requests and rpcs without an annotation are left to their handlers. Mount the server with
 // [Mount], which limits what is read.
 //
-// Nobody may call without [WithAuthenticator] or [AllowAnonymous]: Forward is an error then. So is a service that is not linked
+// Nobody may call without [WithAuthenticator] or [AllowAnonymous]: Forward is an error then. So is a forwarded header that
+// the wire keeps for itself, a service that is not linked
 // in, one without events and commands, an rpc that has a handler on server already, and one that the configuration gives to HTTP.
 //
 // The error of a call has a code for each thing that can become of a send: InvalidArgument (the message cannot be sent),
@@ -78,6 +79,11 @@ func Forward(rt *async.Runtime, server *connect.Server, services ...ForwardOptio
 		errs = append(errs, errors.New("nobody says who may send; give asyncconnect.WithAuthenticator, or AllowAnonymous to let everybody"))
 	case o.authenticate != nil && o.anonymous:
 		errs = append(errs, errors.New("WithAuthenticator and AllowAnonymous contradict each other; give one"))
+	}
+	for _, name := range o.headers {
+		if async.ReservedHeader(name) {
+			errs = append(errs, fmt.Errorf("the header %s is a message's own and no caller's to set; leave it out of WithForwardedHeaders", name))
+		}
 	}
 	if len(o.services) == 0 {
 		errs = append(errs, errors.New("no service is named; give asyncconnect.Service"))

@@ -123,6 +123,11 @@ func TestForwardTellsWhatIsWrong(t *testing.T) {
 		{"a service that is not there", "version: 1\n", []asyncconnect.ForwardOption{asyncconnect.AllowAnonymous(), asyncconnect.Service("a.B")}, []string{"a.B", "not linked"}},
 		{"no service", "version: 1\n", []asyncconnect.ForwardOption{asyncconnect.AllowAnonymous()}, []string{"asyncconnect.Service"}},
 		{
+			"a header that is a message's own", "version: 1\n",
+			[]asyncconnect.ForwardOption{asyncconnect.AllowAnonymous(), callsService, asyncconnect.WithForwardedHeaders("X-Tenant", "Async-Attempt", "Traceparent")},
+			[]string{"Async-Attempt", "Traceparent", "WithForwardedHeaders"},
+		},
+		{
 			"a service without events and commands", "version: 1\n",
 			[]asyncconnect.ForwardOption{asyncconnect.AllowAnonymous(), asyncconnect.Service(callsv1connect.PlainName)},
 			[]string{callsv1connect.PlainName, "no event or command"},

@@ -22,6 +22,16 @@ func refusing(err error) async.Interceptor {
 	}}
 }
 
+// tallied lets nothing through and tells f of every message.
+func tallied(f func(*async.Outgoing)) async.Interceptor {
+	return async.Interceptor{Send: func(async.SendFunc) async.SendFunc {
+		return func(_ context.Context, out *async.Outgoing) *async.Receipt {
+			f(out)
+			return async.FailedReceipt(out.ID, async.ErrNacked)
+		}
+	}}
+}
+
 func TestTraceContextCrosses(t *testing.T) {
 	t.Parallel()
 	const (

@@ -16,7 +16,7 @@ type arrival struct {
 	again  bool          // the broker hands it out once more
 }
 
-func arrivalOf(d async.ReceivedDelivery, from origin, at time.Time) (a arrival) {
+func arrivalOf(d async.ReceivedDelivery, from *origin, at time.Time) (a arrival) {
 	a.waited, a.known, a.skewed = since(at, from.sent)
 	a.again = d.Delivery != nil && d.Delivery.Redeliveries() > 0
 	a.first = d.Attempt <= 1 && !a.again
@@ -26,16 +26,16 @@ func arrivalOf(d async.ReceivedDelivery, from origin, at time.Time) (a arrival) 
 // countArrival counts a redelivery and a skewed clock for o, and the time in the queue if it is one.
 func (p *endpoint) countArrival(ctx context.Context, a arrival, o *operation, queued bool) {
 	if a.again {
-		p.instruments.redeliveries.Add(ctx, 1, o.success.add...)
+		o.success.add(countedRedeliveries, 1)
 	}
-	p.countSkew(ctx, a, o)
+	countSkew(a, o)
 	if queued && a.known && a.first {
-		p.instruments.queue.Record(ctx, a.waited.Seconds(), p.process.success.record...)
+		p.instruments.queue.record(ctx, a.waited.Seconds(), p.process.success)
 	}
 }
 
-func (p *endpoint) countSkew(ctx context.Context, a arrival, o *operation) {
+func countSkew(a arrival, o *operation) {
 	if a.skewed {
-		p.instruments.skew.Add(ctx, 1, o.success.add...)
+		o.success.add(countedSkew, 1)
 	}
 }

@@ -40,7 +40,8 @@ func (t *tracing) asleep() bool {
 
 // idle reports whether nobody hears anything: then only contexts are passed on.
 func (t *Telemetry) idle(ctx context.Context) bool {
-	return t.tracing.asleep() && !t.instruments.sent.Enabled(ctx) && !t.instruments.process.Enabled(ctx) &&
+	i := t.instruments
+	return t.tracing.asleep() && !i.operation.Enabled(ctx) && !i.process.Enabled(ctx) && !i.collected.Load() &&
 		!t.logger.Enabled(ctx, log.EnabledParameters{Severity: log.SeverityError})
 }
 

@@ -42,21 +42,23 @@ type operation struct {
 	start []trace.SpanStartOption
 	// timed and counted are the attributes of histograms and of counters, without error.type.
 	timed, counted []attribute.KeyValue
-	success        metering
-	failed         sync.Map // of metering, by error type
+	success        *metering
+	failed         sync.Map // of *metering, by error type
 }
 
-// metering is the prepared options of metrics with one set of attributes.
+// metering is what metrics need, prepared for one set of attributes.
 type metering struct {
+	*tally
+
 	record []metric.RecordOption
-	add    []metric.AddOption
 }
 
-func newMetering(timed, counted []attribute.KeyValue) metering {
-	return metering{
-		record: []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(timed...))},
-		add:    []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(counted...))},
+func (t *Telemetry) newMetering(timed, counted []attribute.KeyValue) *metering {
+	m := &metering{record: []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(timed...))}}
+	if counted != nil {
+		m.tally = t.instruments.ledger.of(counted)
 	}
+	return m
 }
 
 // with returns a copy of attributes with one more.
@@ -66,15 +68,19 @@ func with(attributes []attribute.KeyValue, more ...attribute.KeyValue) []attribu
 
 // of returns the options for an operation that ended with the error type; empty is success. Error types are few: they
 // name kinds of errors and not errors.
-func (o *operation) of(errorType string) metering {
+func (p *endpoint) of(o *operation, errorType string) *metering {
 	if errorType == "" {
 		return o.success
 	}
 	if m, ok := o.failed.Load(errorType); ok {
-		return m.(metering) //nolint:errcheck,forcetypeassert // only meterings are stored
+		return m.(*metering) //nolint:errcheck,forcetypeassert // only meterings are stored
 	}
 	failure := keyErrorType.String(errorType)
-	m := newMetering(with(o.timed, failure), with(o.counted, failure))
+	var counted []attribute.KeyValue
+	if o.counted != nil {
+		counted = with(o.counted, failure)
+	}
+	m := p.newMetering(with(o.timed, failure), counted)
 	o.failed.Store(errorType, m)
 	return m
 }
@@ -112,7 +118,7 @@ func (p *endpoint) prepareSend() {
 	p.create = p.operation(operationCreate, createType, trace.SpanKindProducer, to)
 	p.call = &operation{span: p.Spec.Name(), kind: trace.SpanKindClient}
 	p.call.timed = []attribute.KeyValue{keyRPCSystem.String(rpcSystem), keyRPCMethod.String(p.Spec.Name())}
-	p.call.success = newMetering(p.call.timed, nil)
+	p.call.success = p.newMetering(p.call.timed, nil)
 	p.call.start = []trace.SpanStartOption{trace.WithSpanKind(p.call.kind), trace.WithAttributes(p.call.timed...)}
 }
 
@@ -169,7 +175,7 @@ func (p *endpoint) operation(name, typ string, kind trace.SpanKind, d transport.
 	if typ != processType {
 		o.timed = with(o.timed, keyOperationType.String(typ))
 	}
-	o.success = newMetering(o.timed, o.counted)
+	o.success = p.newMetering(o.timed, o.counted)
 	span := with(shared, keyOperationType.String(typ))
 	if d.RoutingKey != "" && p.capabilities.System == systemRabbitMQ {
 		span = append(span, keyRoutingKey.String(d.RoutingKey))

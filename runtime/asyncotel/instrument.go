@@ -1,6 +1,7 @@
 package asyncotel
 
 import (
+	"context"
 	"errors"
 
 	"go.opentelemetry.io/otel/metric"
@@ -16,48 +17,61 @@ var phaseBounds = []float64{0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 
 
 // instruments are the metrics.
 type instruments struct {
-	operation, process, queue, receive, total, call metric.Float64Histogram
+	counters
 
-	sent, consumed, skew, retries, redeliveries, deadLettered metric.Int64Counter
+	operation, process, queue, receive, total, call histogram
+}
 
-	pending, active metric.Int64UpDownCounter
+// histogram is a histogram that is not asked where nobody looks at it: without a reader, or with a view that drops it.
+type histogram struct{ metric.Float64Histogram }
+
+func (h histogram) record(ctx context.Context, seconds float64, m *metering) {
+	if h.Enabled(ctx) {
+		h.Record(ctx, seconds, m.record...)
+	}
 }
 
 func newInstruments(m metric.Meter) (*instruments, error) {
 	var errs []error
-	histogram := func(name, description string, bounds []float64) metric.Float64Histogram {
+	duration := func(name, description string, bounds []float64) histogram {
 		h, err := m.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(description), metric.WithExplicitBucketBoundaries(bounds...))
 		errs = append(errs, err)
-		return h
+		return histogram{h}
 	}
-	counter := func(name, unit, description string) metric.Int64Counter {
-		c, err := m.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(description))
-		errs = append(errs, err)
-		return c
-	}
-	upDown := func(name, description string) metric.Int64UpDownCounter {
-		c, err := m.Int64UpDownCounter(name, metric.WithUnit("{message}"), metric.WithDescription(description))
-		errs = append(errs, err)
-		return c
-	}
-	const messages = "{message}"
 	i := &instruments{
-		operation: histogram(messagingconv.ClientOperationDuration{}.Name(), messagingconv.ClientOperationDuration{}.Description(), operationBounds),
-		process:   histogram(messagingconv.ProcessDuration{}.Name(), messagingconv.ProcessDuration{}.Description(), operationBounds),
-		call:      histogram(rpcconv.ClientCallDuration{}.Name(), rpcconv.ClientCallDuration{}.Description(), operationBounds),
-		queue:     histogram("async.message.queue.duration", "From the hand-over to the transport to the handler, first deliveries only.", phaseBounds),
-		receive:   histogram("async.message.receive.duration", "From the hand-over to the transport to the end of a message.", phaseBounds),
-		total:     histogram("async.message.total.duration", "From the creation to the end of a message.", phaseBounds),
-
-		sent:         counter(messagingconv.ClientSentMessages{}.Name(), messages, messagingconv.ClientSentMessages{}.Description()),
-		consumed:     counter(messagingconv.ClientConsumedMessages{}.Name(), messages, messagingconv.ClientConsumedMessages{}.Description()),
-		skew:         counter("async.message.clock_skew", messages, "Messages with a measured duration below zero, which is recorded nowhere else."),
-		retries:      counter("async.process.retries", "{attempt}", "Attempts after the first, in process and by another hand-over."),
-		redeliveries: counter("async.message.redeliveries", messages, "Deliveries that the broker had handed out before."),
-		deadLettered: counter("async.message.dead_lettered", messages, "Messages that were stored as dead letters."),
-
-		pending: upDown("async.publish.pending", "Sends that the broker has not confirmed yet."),
-		active:  upDown("async.process.active", "Messages that are being handled."),
+		operation: duration(messagingconv.ClientOperationDuration{}.Name(), messagingconv.ClientOperationDuration{}.Description(), operationBounds),
+		process:   duration(messagingconv.ProcessDuration{}.Name(), messagingconv.ProcessDuration{}.Description(), operationBounds),
+		call:      duration(rpcconv.ClientCallDuration{}.Name(), rpcconv.ClientCallDuration{}.Description(), operationBounds),
+		queue:     duration("async.message.queue.duration", "From the hand-over to the transport to the handler, first deliveries only.", phaseBounds),
+		receive:   duration("async.message.receive.duration", "From the hand-over to the transport to the end of a message.", phaseBounds),
+		total:     duration("async.message.total.duration", "From the creation to the end of a message.", phaseBounds),
 	}
-	return i, errors.Join(errs...)
+	return i, errors.Join(append(errs, i.prepareCounters(m))...)
+}
+
+// prepareCounters makes the counters. They are asynchronous, which the conventions leave to the implementation.
+func (c *counters) prepareCounters(m metric.Meter) error {
+	var errs []error
+	const messages = "{message}"
+	for kind, one := range map[counted]struct{ name, unit, description string }{
+		countedSent:         {messagingconv.ClientSentMessages{}.Name(), messages, messagingconv.ClientSentMessages{}.Description()},
+		countedConsumed:     {messagingconv.ClientConsumedMessages{}.Name(), messages, messagingconv.ClientConsumedMessages{}.Description()},
+		countedSkew:         {"async.message.clock_skew", messages, "Messages with a measured duration below zero, which is recorded nowhere else."},
+		countedRetries:      {"async.process.retries", "{attempt}", "Attempts after the first, in process and by another hand-over."},
+		countedRedeliveries: {"async.message.redeliveries", messages, "Deliveries that the broker had handed out before."},
+		countedDeadLettered: {"async.message.dead_lettered", messages, "Messages that were stored as dead letters."},
+	} {
+		var err error
+		c.metrics[kind], err = m.Int64ObservableCounter(one.name, metric.WithUnit(one.unit), metric.WithDescription(one.description))
+		errs = append(errs, err)
+	}
+	upDown := func(name, description string) metric.Int64ObservableUpDownCounter {
+		u, err := m.Int64ObservableUpDownCounter(name, metric.WithUnit(messages), metric.WithDescription(description))
+		errs = append(errs, err)
+		return u
+	}
+	c.pending = upDown("async.publish.pending", "Sends that the broker has not confirmed yet.")
+	c.active = upDown("async.process.active", "Messages that are being handled.")
+	_, err := m.RegisterCallback(c.report, c.instruments()...)
+	return errors.Join(append(errs, err)...)
 }

@@ -2,6 +2,7 @@ package asyncotel
 
 import (
 	"context"
+	"reflect"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -17,31 +18,52 @@ type spanned struct {
 	o     *operation
 	span  trace.Span      // nil when spans would be made for nobody
 	ctx   context.Context //nolint:containedctx // metrics and log records find the span in it when the operation ends
+	given context.Context //nolint:containedctx // what ctx was made of
 	start time.Time
+
+	// What the span starts with stands here, and not in memory of its own: most spans are not sampled.
+	options [maxStartOptions]trace.SpanStartOption
+	link    [1]trace.Link
 }
 
-// begin starts the span of an operation.
-func (p *endpoint) begin(ctx context.Context, o *operation, start time.Time, more ...trace.SpanStartOption) spanned {
+// maxStartOptions is how many options a span starts with: kind and attributes, the time, links, attributes of the message.
+const maxStartOptions = 5
+
+// begin starts the span of an operation that has begun at start, a moment ago.
+func (s *spanned) begin(ctx context.Context, p *endpoint, o *operation, start time.Time, more ...trace.SpanStartOption) {
+	s.p, s.o, s.ctx, s.given, s.start = p, o, ctx, ctx, start
 	if p.tracing.asleep() {
-		return spanned{p: p, o: o, ctx: ctx, start: start}
+		return
 	}
-	options := make([]trace.SpanStartOption, 0, len(o.start)+len(more)+1)
-	options = append(append(options, o.start...), more...)
-	// The same reading as in the metrics: between two, much can happen on a busy machine.
-	options = append(options, trace.WithTimestamp(start))
-	ctx, span := p.tracer.Start(ctx, o.span, options...)           //nolint:spancheck // it ends with the operation
-	return spanned{p: p, o: o, span: span, ctx: ctx, start: start} //nolint:spancheck // it ends with the operation
+	options := append(append(s.options[:0], o.start...), more...)
+	s.ctx, s.span = p.tracer.Start(ctx, o.span, options...) //nolint:spancheck // it ends with the operation
+	if !s.span.IsRecording() {
+		return
+	}
+	// The same reading for the metrics: between two, much can happen on a busy machine.
+	if timed, ok := s.span.(interface{ StartTime() time.Time }); ok {
+		s.start = timed.StartTime()
+	}
 }
 
 // Context returns parent with the span.
 func (s *spanned) Context(parent context.Context) context.Context {
 	if s.span != nil {
+		if same(parent, s.given) {
+			return s.ctx
+		}
 		return trace.ContextWithSpan(parent, s.span)
 	}
 	if sc := s.spanContext(); sc.IsValid() {
 		return trace.ContextWithSpanContext(parent, sc)
 	}
 	return parent
+}
+
+// same reports whether two contexts are one. Of others than pointers it does not know: to compare them may panic.
+func same(a, b context.Context) bool {
+	root := context.Background()
+	return a == root && b == root || reflect.TypeOf(a).Kind() == reflect.Pointer && a == b
 }
 
 // spanContext is that of the span, or what passes through where there is none.
@@ -62,7 +84,7 @@ func (s *spanned) set(attributes ...attribute.KeyValue) {
 }
 
 // finish ends the span with the error, and returns the options of its metrics and how long it took.
-func (s *spanned) finish(err error, at time.Time) (m metering, took float64) {
+func (s *spanned) finish(err error, at time.Time) (m *metering, took float64) {
 	explicit := !at.IsZero()
 	if !explicit {
 		at = time.Now()
@@ -83,7 +105,7 @@ func (s *spanned) finish(err error, at time.Time) (m metering, took float64) {
 	default:
 		s.span.End()
 	}
-	return s.o.of(kind), max(at.Sub(s.start).Seconds(), 0)
+	return s.p.of(s.o, kind), max(at.Sub(s.start).Seconds(), 0)
 }
 
 // spanner is implemented by the operations of this package.

@@ -31,19 +31,19 @@ func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.O
 	}
 	d := r.Deliveries[0]
 	op := &processOperation{origin: p.origin(d.Message), received: r.Received}
-	rel := p.relate(ctx, op.origin, r.Start)
+	rel := p.relate(ctx, &op.origin, r.Start, op.link[:0])
 	op.bags = rel.mode != async.TraceUntrusted && op.origin.baggage.Len() > 0
 	links := p.withFailed(rel.links, d)
 	if len(links) > 0 {
-		op.spanned = p.begin(rel.parent, p.process, r.Start, trace.WithLinks(links...))
+		op.begin(rel.parent, p, p.process, r.Start, trace.WithLinks(links...))
 	} else {
-		op.spanned = p.begin(rel.parent, p.process, r.Start)
+		op.begin(rel.parent, p, p.process, r.Start)
 	}
-	p.instruments.active.Add(ctx, 1, p.process.success.add...)
-	a := arrivalOf(d, op.origin, r.Start)
+	p.process.success.add(begunProcess, 1)
+	a := arrivalOf(d, &op.origin, r.Start)
 	if r.Received {
 		// Whoever pulled it has told the rest.
-		p.countSkew(op.ctx, a, p.process)
+		countSkew(a, p.process)
 	} else {
 		p.countArrival(op.ctx, a, p.process, true)
 	}
@@ -122,7 +122,7 @@ func (op *processOperation) End(r async.Result) {
 	if done.IsZero() {
 		done = time.Now()
 	}
-	i.active.Add(op.ctx, -1, p.process.success.add...)
+	p.process.success.add(endedProcess, 1)
 	err := r.Err
 	if r.Fate == async.FateAck && p.Spec.Kind != async.KindRequest {
 		err = nil // dropped by the handler's own will
@@ -149,18 +149,18 @@ func (op *processOperation) End(r async.Result) {
 		}
 	}
 	m, took := op.finish(err, done)
-	i.process.Record(op.ctx, took, m.record...)
+	i.process.record(op.ctx, took, m)
 	if !op.received {
-		i.consumed.Add(op.ctx, 1, m.add...)
+		m.add(countedConsumed, 1)
 	}
 	if r.Tries > 1 {
-		i.retries.Add(op.ctx, int64(r.Tries-1), p.process.success.add...)
+		p.process.success.add(countedRetries, r.Tries-1)
 	}
 	if terminal && knownReceive {
-		i.receive.Record(op.ctx, receive.Seconds(), m.record...)
+		i.receive.record(op.ctx, receive.Seconds(), m)
 	}
 	if terminal && knownTotal {
-		i.total.Record(op.ctx, total.Seconds(), m.record...)
+		i.total.record(op.ctx, total.Seconds(), m)
 	}
 }
 
@@ -182,11 +182,11 @@ func (p *endpoint) startProcessBatch(ctx context.Context, r *async.Receiving) as
 		}
 		links = append(links, link(o.creation, p.mode, p.messageAttributes(d)...))
 	}
-	op.spanned = p.begin(ctx, p.process, r.Start, trace.WithLinks(links...), trace.WithAttributes(keyBatchCount.Int(len(r.Deliveries))))
+	op.begin(ctx, p, p.process, r.Start, trace.WithLinks(links...), trace.WithAttributes(keyBatchCount.Int(len(r.Deliveries))))
 	op.set(keyTraceMode.String(modeName(p.mode)))
-	p.instruments.active.Add(ctx, int64(len(r.Deliveries)), p.process.success.add...)
+	p.process.success.add(begunProcess, len(r.Deliveries))
 	for n, d := range r.Deliveries {
-		p.countArrival(op.ctx, arrivalOf(d, op.origins[n], r.Start), p.process, true)
+		p.countArrival(op.ctx, arrivalOf(d, &op.origins[n], r.Start), p.process, true)
 	}
 	return op
 }
@@ -195,20 +195,20 @@ func (p *endpoint) startProcessBatch(ctx context.Context, r *async.Receiving) as
 func (op *batchProcess) End(r async.Result) {
 	p, i := op.p, op.p.instruments
 	now := time.Now()
-	i.active.Add(op.ctx, -int64(len(op.origins)), p.process.success.add...)
+	p.process.success.add(endedProcess, len(op.origins))
 	op.set(keyProcessDuration.Float64(max(now.Sub(op.start).Seconds(), 0)))
 	m, took := op.finish(r.Err, now)
-	i.process.Record(op.ctx, took, m.record...)
-	i.consumed.Add(op.ctx, int64(len(op.origins)), m.add...)
+	i.process.record(op.ctx, took, m)
+	m.add(countedConsumed, len(op.origins))
 	if r.Err != nil {
 		return
 	}
 	for _, o := range op.origins {
 		if d, known, _ := since(now, o.sent); known {
-			i.receive.Record(op.ctx, d.Seconds(), m.record...)
+			i.receive.record(op.ctx, d.Seconds(), m)
 		}
 		if d, known, _ := since(now, o.created); known {
-			i.total.Record(op.ctx, d.Seconds(), m.record...)
+			i.total.record(op.ctx, d.Seconds(), m)
 		}
 	}
 }

@@ -38,17 +38,24 @@ type origin struct {
 	creation trace.SpanContext
 	baggage  baggage.Baggage
 	hops     int
-	created  time.Time
-	sent     time.Time
+	wish     string // the sender's trace mode
+	created  instant
+	sent     instant
 }
 
 // origin reads a message. What is not readable is not there: no message fails for its trace.
 func (t *Telemetry) origin(msg *message.Message) origin {
 	md := map[string]string(msg.Metadata)
-	o := origin{created: instant(md[transport.MetaCreatedAt]), sent: instant(md[transport.MetaSentAt])}
+	o := origin{created: readInstant(md[transport.MetaCreatedAt]), sent: readInstant(md[transport.MetaSentAt]), wish: md[transport.MetaTraceMode]}
 	if text := md[transport.MetaHops]; text != "" {
 		if n, err := strconv.Atoi(text); err == nil && n > 0 {
 			o.hops = n
+		}
+	}
+	if t.w3c {
+		var known bool
+		if o.creation, o.baggage, known = readW3C(md); known {
+			return o
 		}
 	}
 	if !t.carriesContext(md) {
@@ -73,13 +80,19 @@ func (t *Telemetry) carriesContext(md map[string]string) bool {
 	return false
 }
 
-// instant reads Unix nanoseconds; what is none is the zero time.
-func instant(text string) time.Time {
+// instant is Unix nanoseconds, as headers have them; zero is none.
+type instant int64
+
+// readInstant reads a header; what is no instant is none.
+func readInstant(text string) instant {
+	if text == "" {
+		return 0
+	}
 	ns, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || ns <= 0 {
-		return time.Time{}
+		return 0
 	}
-	return time.Unix(0, ns)
+	return instant(ns)
 }
 
 // maxPlausible is the longest time that a message can have been on its way; a longer one is a broken header.
@@ -87,12 +100,11 @@ const maxPlausible = 30 * 24 * time.Hour
 
 // since returns the time from a header to now. It is not known when the header is missing or cannot be right, and skewed when
 // the sender's clock is ahead of ours.
-func since(now, then time.Time) (d time.Duration, known, skewed bool) {
-	if then.IsZero() {
+func since(now time.Time, then instant) (d time.Duration, known, skewed bool) {
+	if then == 0 {
 		return 0, false, false
 	}
-	// A wall clock reading: the header has no monotonic one.
-	d = now.Round(0).Sub(then)
+	d = time.Duration(now.UnixNano() - int64(then))
 	switch {
 	case d < 0:
 		return 0, false, true
@@ -120,15 +132,47 @@ func (c *insideContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// inject writes the creation context of a message that begins its way in ctx.
-func (t *Telemetry) inject(ctx context.Context, metadata *map[string]string) {
+// inject writes the creation context sc, that of ctx, of a message that begins its way in ctx.
+func (t *Telemetry) inject(ctx context.Context, sc trace.SpanContext, metadata *map[string]string) {
 	c := carrier{metadata}
-	t.propagator.Inject(ctx, c)
+	if t.w3c {
+		injectW3C(ctx, sc, c)
+	} else {
+		t.propagator.Inject(ctx, c)
+	}
 	if *metadata == nil {
 		return
 	}
+	if wish, ok := ctx.Value(modeKey{}).(async.TraceMode); ok {
+		c.Set(transport.MetaTraceMode, modeName(wish))
+	}
 	if hops, inside := ctx.Value(hopsKey{}).(int); inside {
 		c.Set(transport.MetaHops, strconv.Itoa(hops+1))
+	}
+}
+
+type modeKey struct{}
+
+// ContextWithTraceMode has what is sent in ctx wish for a trace mode, [async.TraceContinue] or [async.TraceLink], which wins over the
+// contract's and the receiver's default. A receiver's [async.WithTraceMode] wins over the wish, and who does not trust does not hear it.
+func ContextWithTraceMode(ctx context.Context, m async.TraceMode) context.Context {
+	if m != async.TraceContinue && m != async.TraceLink {
+		return ctx
+	}
+	return context.WithValue(ctx, modeKey{}, m)
+}
+
+// modeOf is the trace mode for a message.
+func (p *endpoint) modeOf(o *origin) async.TraceMode {
+	switch {
+	case p.Chosen || p.mode == async.TraceUntrusted:
+		return p.mode
+	case o.wish == modeName(async.TraceContinue):
+		return async.TraceContinue
+	case o.wish == modeName(async.TraceLink):
+		return async.TraceLink
+	default:
+		return p.mode
 	}
 }
 
@@ -140,14 +184,14 @@ type relation struct {
 }
 
 // relate decides: an ambient span is the parent, else the creation context where the mode and the guards allow it, else
-// nothing is. The creation context is linked in any case.
-func (p *endpoint) relate(ctx context.Context, o origin, now time.Time) relation {
-	mode := p.mode
+// nothing is. The creation context is linked in any case; links is room for that.
+func (p *endpoint) relate(ctx context.Context, o *origin, now time.Time, links []trace.Link) relation {
+	mode := p.modeOf(o)
 	request := p.Spec.Kind == async.KindRequest
 	if request && mode == async.TraceLink {
 		mode = async.TraceContinue // a caller waits for this span
 	}
-	r := relation{parent: ctx, mode: mode}
+	r := relation{parent: ctx, mode: mode, links: links}
 	if mode != async.TraceUntrusted && o.baggage.Len() > 0 {
 		r.parent = baggage.ContextWithBaggage(r.parent, o.baggage)
 	}
@@ -179,7 +223,7 @@ func link(creation trace.SpanContext, mode async.TraceMode, more ...attribute.Ke
 }
 
 // guarded reports whether a trace has become too old or too long to go on.
-func (p *endpoint) guarded(o origin, now time.Time) bool {
+func (p *endpoint) guarded(o *origin, now time.Time) bool {
 	if p.maxHops > 0 && o.hops >= p.maxHops {
 		return true
 	}

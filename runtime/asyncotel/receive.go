@@ -2,9 +2,11 @@ package asyncotel
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/baggage"
+	"go.opentelemetry.io/otel/log"
 	"go.opentelemetry.io/otel/trace"
 
 	async "github.com/asyncpb/async/runtime"
@@ -15,7 +17,9 @@ import (
 type receiveOperation struct {
 	spanned
 
-	baggage baggage.Baggage
+	baggage       baggage.Baggage
+	created, sent instant
+	resent        atomic.Int32 // the [async.Purpose] with which the runtime stored it again
 }
 
 // startReceive begins, after the wait and with the time at which it began, so that samplers know the links.
@@ -28,7 +32,7 @@ func (p *endpoint) startReceive(ctx context.Context, r *async.Receiving) async.O
 		o = p.receiveReply
 	}
 	from := p.origin(d.Message)
-	op := &receiveOperation{}
+	op := &receiveOperation{created: from.created, sent: from.sent}
 	var options []trace.SpanStartOption
 	if p.mode != async.TraceUntrusted {
 		op.baggage = from.baggage
@@ -39,11 +43,12 @@ func (p *endpoint) startReceive(ctx context.Context, r *async.Receiving) async.O
 	if r.Source != "" {
 		options = append(options, trace.WithAttributes(keyDestination.String(r.Source)))
 	}
-	op.spanned = p.begin(ctx, o, r.Start, options...)
+	options = append(options, trace.WithTimestamp(r.Start))
+	op.begin(ctx, p, o, r.Start, options...)
 	if op.recording() {
 		op.span.SetAttributes(p.messageAttributes(d)...)
 	}
-	p.countArrival(op.ctx, arrivalOf(d, from, time.Now()), o, !r.Reply)
+	p.countArrival(op.ctx, arrivalOf(d, &from, time.Now()), o, !r.Reply)
 	return op
 }
 
@@ -58,8 +63,28 @@ func (op *receiveOperation) Context(parent context.Context) context.Context {
 // End ends the receiving: the message is handed over.
 func (op *receiveOperation) End(r async.Result) {
 	m, took := op.finish(r.Err, r.At)
-	op.p.instruments.operation.Record(op.ctx, took, m.record...)
-	op.p.instruments.consumed.Add(op.ctx, 1, m.add...)
+	op.p.instruments.operation.record(op.ctx, took, m)
+	m.add(countedConsumed, 1)
+}
+
+// settled records how long a pulled message took that is settled without Process: it has come to its end unless it was stored
+// for another attempt.
+func (op *receiveOperation) settled(at time.Time) {
+	m := op.o.success
+	switch async.Purpose(op.resent.Load()) {
+	case async.PurposeRetry:
+		return
+	case async.PurposeDeadLetter:
+		m = op.p.of(op.o, errorDeadLetter)
+	default:
+	}
+	i := op.p.instruments
+	if d, known, _ := since(at, op.sent); known {
+		i.receive.record(op.ctx, d.Seconds(), m)
+	}
+	if d, known, _ := since(at, op.created); known {
+		i.total.record(op.ctx, d.Seconds(), m)
+	}
 }
 
 // settleOperation is a settlement.
@@ -69,27 +94,60 @@ func (p *endpoint) startSettle(s *async.Settling) async.Operation {
 	if p.idle(context.Background()) {
 		return nil
 	}
-	op := &settleOperation{}
+	if pulled, ok := s.Parent.(*receiveOperation); ok && s.Outcome == transport.Ack {
+		pulled.settled(time.Now())
+	}
+	if p.noSettle || p.capabilities.Settlement != transport.Native {
+		return nil
+	}
 	o := p.ack
 	if s.Outcome != transport.Ack {
 		o = p.nack
 	}
-	now := time.Now()
-	if parent, ours := s.Parent.(spanner); p.tracing.asleep() || ours && !parent.spanContext().IsSampled() {
+	parent, ours := s.Parent.(spanner)
+	unseen := p.tracing.asleep() || ours && !parent.spanContext().IsSampled()
+	if unseen {
 		// The settlement of a message that is not sampled is nobody's story.
-		op.spanned = spanned{p: p, o: o, ctx: context.Background(), start: now}
-		return op
+		return p.timeSettle(o)
 	}
+	now := time.Now()
+	op := &settleOperation{}
 	ctx, links := p.after(s.Parent, s.Message)
-	op.spanned = p.begin(ctx, o, now, links...)
+	op.begin(ctx, p, o, now, links...)
 	if op.recording() {
 		op.span.SetAttributes(p.messageAttributes(async.ReceivedDelivery{Message: s.Message, Delivery: s.Delivery})...)
 	}
 	return op
 }
 
+// timeSettle observes a settlement without a span.
+func (p *endpoint) timeSettle(o *operation) async.Operation {
+	ctx := context.Background()
+	if !p.instruments.operation.Enabled(ctx) && !p.logger.Enabled(ctx, log.EnabledParameters{Severity: log.SeverityWarn}) {
+		return nil
+	}
+	return &timedSettle{p: p, o: o, start: time.Now()}
+}
+
+// timedSettle is a settlement that has no span.
+type timedSettle struct {
+	p     *endpoint
+	o     *operation
+	start time.Time
+}
+
+// Context adds nothing.
+func (*timedSettle) Context(parent context.Context) context.Context { return parent }
+
+// End ends the settlement, as the transport reports it.
+func (op *timedSettle) End(r async.Result) {
+	s := spanned{p: op.p, o: op.o, ctx: context.Background(), start: op.start}
+	m, took := s.finish(r.Err, r.At)
+	op.p.instruments.operation.record(s.ctx, took, m)
+}
+
 // End ends the settlement, as the transport reports it.
 func (op *settleOperation) End(r async.Result) {
 	m, took := op.finish(r.Err, r.At)
-	op.p.instruments.operation.Record(op.ctx, took, m.record...)
+	op.p.instruments.operation.record(op.ctx, took, m)
 }

@@ -41,25 +41,29 @@ func (p *endpoint) startResend(s *async.Resending) async.Operation {
 	md := (*map[string]string)(&s.Message.Metadata)
 	if p.idle(context.Background()) {
 		if s.Parent != nil && (*md)[transport.MetaTraceparent] == "" {
-			p.inject(inside(s.Parent), md)
+			ctx := inside(s.Parent)
+			p.inject(ctx, trace.SpanContextFromContext(ctx), md)
 		}
 		return nil
+	}
+	if pulled, ok := s.Parent.(*receiveOperation); ok {
+		pulled.resent.Store(int32(s.Purpose))
 	}
 	op := &resendOperation{purpose: s.Purpose}
 	now := time.Now()
 	switch s.Purpose {
 	case async.PurposeReply:
-		op.spanned = p.begin(inside(s.Parent), p.reply, now, trace.WithAttributes(keyDestination.String(s.Publication.Topic)))
-		p.inject(op.ctx, md)
+		op.begin(inside(s.Parent), p, p.reply, now, trace.WithAttributes(keyDestination.String(s.Publication.Topic)))
+		p.inject(op.ctx, op.spanContext(), md)
 		op.set(keyConversationID.String(s.Cause.Metadata[transport.MetaCorrelationID]))
 	case async.PurposeProduce:
 		ctx := inside(s.Parent)
 		o := p.operation(operationPublish, sendType, trace.SpanKindProducer, transport.DescribeSend(p.Transport, s.Publication))
 		if own := p.ownContext(*md); own.IsValid() {
-			op.spanned = p.begin(ctx, o, now, trace.WithSpanKind(trace.SpanKindClient), trace.WithLinks(trace.Link{SpanContext: own}))
+			op.begin(ctx, p, o, now, trace.WithSpanKind(trace.SpanKindClient), trace.WithLinks(trace.Link{SpanContext: own}))
 		} else {
-			op.spanned = p.begin(ctx, o, now)
-			p.inject(op.ctx, md)
+			op.begin(ctx, p, o, now)
+			p.inject(op.ctx, op.spanContext(), md)
 		}
 	default:
 		o := p.retry
@@ -68,7 +72,7 @@ func (p *endpoint) startResend(s *async.Resending) async.Operation {
 			p.noteFailed(s.Parent, *md)
 		}
 		ctx, links := p.after(s.Parent, s.Cause)
-		op.spanned = p.begin(ctx, o, now, links...)
+		op.begin(ctx, p, o, now, links...)
 	}
 	if id := (*md)[transport.MetaID]; id != "" && !p.noID {
 		op.set(keyMessageID.String(id))
@@ -93,16 +97,16 @@ func (p *endpoint) noteFailed(parent async.Operation, md map[string]string) {
 func (op *resendOperation) End(r async.Result) {
 	i := op.p.instruments
 	m, took := op.finish(r.Err, r.At)
-	i.operation.Record(op.ctx, took, m.record...)
-	i.sent.Add(op.ctx, 1, m.add...)
+	i.operation.record(op.ctx, took, m)
+	m.add(countedSent, 1)
 	if r.Err != nil {
 		return
 	}
 	switch op.purpose {
 	case async.PurposeRetry:
-		i.retries.Add(op.ctx, 1, op.p.process.success.add...)
+		op.p.process.success.add(countedRetries, 1)
 	case async.PurposeDeadLetter:
-		i.deadLettered.Add(op.ctx, 1, op.p.process.success.add...)
+		op.p.process.success.add(countedDeadLettered, 1)
 	default:
 	}
 }
@@ -114,11 +118,13 @@ func (p *endpoint) startCall(ctx context.Context, c *async.Calling) async.Operat
 	if p.idle(ctx) {
 		return nil
 	}
-	return &callOperation{spanned: p.begin(ctx, p.call, c.Start)}
+	op := &callOperation{}
+	op.begin(ctx, p, p.call, c.Start, trace.WithTimestamp(c.Start))
+	return op
 }
 
 // End ends the call.
 func (op *callOperation) End(r async.Result) {
 	m, took := op.finish(r.Err, r.At)
-	op.p.instruments.call.Record(op.ctx, took, m.record...)
+	op.p.instruments.call.record(op.ctx, took, m)
 }

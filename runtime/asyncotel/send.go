@@ -24,7 +24,7 @@ func (p *endpoint) startSend(ctx context.Context, s *async.Sending) async.Operat
 	out := s.Outgoing
 	if p.idle(ctx) {
 		if out.Metadata[transport.MetaTraceparent] == "" {
-			p.inject(ctx, &out.Metadata)
+			p.inject(ctx, trace.SpanContextFromContext(ctx), &out.Metadata)
 		}
 		return nil
 	}
@@ -39,14 +39,16 @@ func (p *endpoint) startSend(ctx context.Context, s *async.Sending) async.Operat
 	if own := p.ownContext(out.Metadata); own.IsValid() {
 		if s.Batch {
 			// It was created elsewhere; the batch links to it.
-			op.spanned, op.created = spanned{p: p, o: o, span: trace.SpanFromContext(trace.ContextWithRemoteSpanContext(ctx, own)), ctx: ctx, start: s.Start}, true
-			p.instruments.pending.Add(ctx, 1, p.publish.success.add...)
+			op.created = true
+			op.p, op.o, op.ctx, op.start = p, o, ctx, s.Start
+			op.span = trace.SpanFromContext(trace.ContextWithRemoteSpanContext(ctx, own))
+			p.publish.success.add(begunSend, 1)
 			return op
 		}
-		op.spanned = p.begin(ctx, p.publishOwn, s.Start, trace.WithLinks(trace.Link{SpanContext: own}))
+		op.begin(ctx, p, p.publishOwn, s.Start, trace.WithLinks(trace.Link{SpanContext: own}))
 	} else {
-		op.spanned = p.begin(ctx, o, s.Start)
-		p.inject(op.ctx, &out.Metadata)
+		op.begin(ctx, p, o, s.Start)
+		p.inject(op.ctx, op.spanContext(), &out.Metadata)
 	}
 	if op.recording() {
 		if !p.noID && op.id != "" {
@@ -62,7 +64,7 @@ func (p *endpoint) startSend(ctx context.Context, s *async.Sending) async.Operat
 			op.span.End()
 		}
 	}
-	p.instruments.pending.Add(ctx, 1, p.publish.success.add...)
+	p.publish.success.add(begunSend, 1)
 	return op
 }
 
@@ -77,14 +79,18 @@ func (t *Telemetry) ownContext(md map[string]string) trace.SpanContext {
 // End ends the sending when the receipt resolves.
 func (op *sendOperation) End(r async.Result) {
 	p, i := op.p, op.p.instruments
-	i.pending.Add(op.ctx, -1, p.publish.success.add...)
+	p.publish.success.add(endedSend, 1)
 	if op.created {
 		kind := ""
 		if r.Err != nil {
 			kind = errorType(r.Err, p.capabilities.System)
 		}
-		i.sent.Add(op.ctx, 1, p.batch.of(kind).add...)
+		p.of(p.batch, kind).add(countedSent, 1)
 		return
+	}
+	if r.Err == nil && !op.recording() && !i.operation.Enabled(op.ctx) {
+		op.o.success.add(countedSent, 1)
+		return // nobody asks what time it is
 	}
 	now := time.Now()
 	if op.recording() {
@@ -96,8 +102,8 @@ func (op *sendOperation) End(r async.Result) {
 		op.span.SetAttributes(keySendDuration.Float64(took.Seconds()), keySendBlocked.Float64(blocked.Seconds()))
 	}
 	m, took := op.finish(r.Err, now)
-	i.operation.Record(op.ctx, took, m.record...)
-	i.sent.Add(op.ctx, 1, m.add...)
+	i.operation.record(op.ctx, took, m)
+	m.add(countedSent, 1)
 }
 
 // startBatch begins the sending of a batch, whose messages have spans of their creation.
@@ -117,7 +123,8 @@ func (p *endpoint) startBatch(ctx context.Context, s *async.SendingBatch) async.
 		}
 		links = append(links, link)
 	}
-	op := &batchOperation{spanned: p.begin(ctx, p.batch, s.Start, trace.WithLinks(links...), trace.WithAttributes(keyBatchCount.Int(len(s.Messages))))}
+	op := &batchOperation{}
+	op.begin(ctx, p, p.batch, s.Start, trace.WithTimestamp(s.Start), trace.WithLinks(links...), trace.WithAttributes(keyBatchCount.Int(len(s.Messages))))
 	return op
 }
 
@@ -128,5 +135,5 @@ func (op *batchOperation) End(r async.Result) {
 	now := time.Now()
 	op.set(keySendDuration.Float64(now.Sub(op.start).Seconds()), keySendBlocked.Float64(now.Sub(op.start).Seconds()))
 	m, took := op.finish(r.Err, now)
-	op.p.instruments.operation.Record(op.ctx, took, m.record...)
+	op.p.instruments.operation.record(op.ctx, took, m)
 }

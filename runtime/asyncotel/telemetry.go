@@ -7,7 +7,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	async "github.com/asyncpb/async/runtime"
-	"github.com/asyncpb/async/runtime/transport"
 )
 
 // Telemetry is the [async.Telemetry] of OpenTelemetry. One can serve many runtimes, and is safe for concurrent use.
@@ -16,6 +15,7 @@ type Telemetry struct {
 
 	tracing     tracing
 	fields      []string // that a context is written to
+	w3c         bool     // in the standard way
 	tracer      trace.Tracer
 	logger      log.Logger
 	instruments *instruments
@@ -29,7 +29,7 @@ var _ async.Telemetry = (*Telemetry)(nil)
 func New(opts ...Option) *Telemetry {
 	t := &Telemetry{settings: newSettings(opts)}
 	t.tracing = newTracing(t.tracers)
-	t.fields = t.propagator.Fields()
+	t.fields, t.w3c = t.propagator.Fields(), writesW3C(t.propagator)
 	t.tracer = t.tracers.Tracer(ScopeName, trace.WithInstrumentationVersion(async.Version), trace.WithSchemaURL(SchemaURL))
 	t.logger = t.loggers.Logger(ScopeName, log.WithInstrumentationVersion(async.Version), log.WithSchemaURL(SchemaURL))
 	var err error
@@ -47,9 +47,6 @@ func (t *Telemetry) Observe(e async.Endpoint) async.Observer {
 	if e.Subscription == nil {
 		return o
 	}
-	o.Process, o.Resend = p.startProcess, p.startResend
-	if !t.noSettle && p.capabilities.Settlement == transport.Native {
-		o.Settle = p.startSettle
-	}
+	o.Process, o.Resend, o.Settle = p.startProcess, p.startResend, p.startSettle
 	return o
 }

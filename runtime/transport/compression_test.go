@@ -3,6 +3,7 @@ package transport_test
 import (
 	"bytes"
 	"errors"
+	"runtime"
 	"testing"
 
 	"github.com/asyncpb/async/runtime/transport"
@@ -33,6 +34,28 @@ func TestCompressionIsUndone(t *testing.T) {
 	if got, err := transport.Decompress("", plain, 1); err != nil || !bytes.Equal(got, plain) {
 		t.Errorf("what is not compressed: %d bytes, %v", len(got), err)
 	}
+}
+
+// TestABombDoesNotFillTheMemory is not parallel: it looks at the memory of the process.
+func TestABombDoesNotFillTheMemory(t *testing.T) { //nolint:paralleltest // see above
+	const mib, most = 1 << 20, 16 << 20
+	member, ok := transport.Compress(make([]byte, mib))
+	if !ok {
+		t.Fatal("zeros cannot be compressed")
+	}
+	bomb := bytes.Repeat(member, 1024) // a gzip file may be several
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := transport.Decompress(transport.EncodingGzip, bomb, mib)
+	runtime.ReadMemStats(&after)
+	if !errors.Is(err, transport.ErrTooLarge) {
+		t.Errorf("%d bytes that become 1 GiB: %v", len(bomb), err)
+	}
+	took := after.TotalAlloc - before.TotalAlloc
+	if took > most {
+		t.Errorf("it took %d bytes of memory, want at most %d", took, most)
+	}
+	t.Logf("%d bytes that become 1 GiB took %d bytes of memory", len(bomb), took)
 }
 
 func TestWhatCompressionWouldNotMakeSmallerIsLeftAlone(t *testing.T) {

@@ -13,6 +13,7 @@ func FuzzParseURL(f *testing.F) {
 	for _, seed := range []string{
 		"memory://", "amqp://user:s3cr3t@host:5672/vhost?queue_type=classic", "amqps://h1,h2/%2f", "amqp://u:p%40w@h/a%0d%0ab",
 		"amqp://[::1]:5672/", "x://@/?a=1&a=2", "://", "amqp://u:%zz@h/", "nats://h/ /../*>#",
+		"amqp://u:pa/ss@h/", "amqp://u:pa?ss@h/",
 	} {
 		f.Add(seed)
 	}

@@ -19,7 +19,8 @@ type Config struct {
 	Password Secret
 	// TLS is nil when nothing was said; the scheme then decides.
 	TLS *TLS
-	// Insecure allows plain text to hosts other than loopback.
+	// Insecure allows plain text to hosts other than loopback, and a TLS configuration in code that checks nobody or goes
+	// below TLS 1.2.
 	Insecure bool
 	// Declare says who makes the topology; empty means [DeclareCreate].
 	Declare Declare
@@ -32,7 +33,8 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// TLS is the files and names of a TLS connection. The driver reads them.
+// TLS is the files and names of a TLS connection. The driver reads them again for every connection, so that renewed ones are
+// used without a restart.
 type TLS struct {
 	CAFile, CertFile, KeyFile, ServerName string
 }

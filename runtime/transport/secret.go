@@ -1,14 +1,17 @@
 package transport
 
-import "log/slog"
+import (
+	"fmt"
+	"io"
+	"log/slog"
+)
 
 const redacted = "[redacted]"
 
-// Secret holds a password. However it is printed, it shows "[redacted]" or an address; only Reveal gives the text. The
-// zero value is the empty secret.
+// Secret holds a password. However it is printed or encoded, it shows "[redacted]"; only Reveal gives the text. The zero
+// value is the empty secret.
 type Secret struct {
-	// A pointer: package fmt looks past the methods below where a verb does not fit the value around a Secret, and
-	// would print a string field.
+	// A pointer: package fmt looks past the methods below in a field that is not exported, and would print a string.
 	text *string
 }
 
@@ -36,6 +39,12 @@ func (Secret) String() string { return redacted }
 
 // GoString returns "[redacted]".
 func (Secret) GoString() string { return redacted }
+
+// Format writes "[redacted]" for every verb.
+func (Secret) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, redacted) }
+
+// MarshalJSON returns "[redacted]", in quotes.
+func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
 // MarshalText returns "[redacted]".
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }

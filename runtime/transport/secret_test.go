@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -15,13 +16,15 @@ func TestSecretIsNotPrinted(t *testing.T) {
 	const text = "c4n4ry"
 	secret := transport.NewSecret(text)
 	config := transport.Config{Password: secret}
+	type hidden struct{ password transport.Secret }
 	values := map[string]any{
-		"a secret":              secret,
-		"a pointer to one":      &secret,
-		"a config":              config,
-		"a pointer to a config": &config,
-		"a map of pointers":     map[string]*transport.Config{"main": &config},
-		"a slice of secrets":    []transport.Secret{secret},
+		"one in a field that is not exported": hidden{secret},
+		"a secret":                            secret,
+		"a pointer to one":                    &secret,
+		"a config":                            config,
+		"a pointer to a config":               &config,
+		"a map of pointers":                   map[string]*transport.Config{"main": &config},
+		"a slice of secrets":                  []transport.Secret{secret},
 	}
 	for name, value := range values {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X", "%t", "%p"} {
@@ -29,6 +32,16 @@ func TestSecretIsNotPrinted(t *testing.T) {
 				t.Errorf("%s of %s holds the secret: %s", verb, name, printed)
 			}
 		}
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%10s"} {
+		for what, value := range map[string]any{"a secret": secret, "a pointer to one": &secret, "an empty one": transport.Secret{}} {
+			if printed := fmt.Sprintf(verb, value); printed != "[redacted]" {
+				t.Errorf("%s of %s: %s", verb, what, printed)
+			}
+		}
+	}
+	if encoded, err := xml.Marshal(secret); err != nil || string(encoded) != "<Secret>[redacted]</Secret>" {
+		t.Errorf("XML: got %s, %v", encoded, err)
 	}
 	encoded, err := json.Marshal(struct{ Password transport.Secret }{secret})
 	if err != nil || string(encoded) != `{"Password":"[redacted]"}` {

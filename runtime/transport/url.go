@@ -36,6 +36,10 @@ func ParseURL(raw string) (Config, error) {
 	if i := strings.IndexByte(rest, '/'); i >= 0 {
 		authority, path = rest[:i], rest[i:]
 	}
+	if strings.Contains(path, "@") || strings.Contains(query, "@") {
+		// The start of a password that holds a slash or a question mark would be taken for the host, and shown.
+		return fail("path, query or password: escape '@', '/' and '?' in them as %XX")
+	}
 	c := Config{URL: URL{Scheme: scheme, RawPath: path}}
 	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
 		user, password, _ := strings.Cut(authority[:i], ":")

@@ -34,7 +34,7 @@ type Contest struct {
 // All returns every part, in the order in which they run.
 func All(b *broker.Broker) []Part {
 	c := catalogue{
-		broker: b, ours: ours.New(b), raw: raw.New(b), wmDefault: watermill.Default(b), wmBest: watermill.Best(b), wmMany: watermill.Many(b, 64),
+		broker: b, ours: ours.New(b), raw: raw.New(b), formed: raw.NewFormed(b), wmDefault: watermill.Default(b), wmBest: watermill.Best(b), wmMany: watermill.Many(b, 64),
 	}
 	return []Part{
 		inProcess(),
@@ -49,8 +49,8 @@ func All(b *broker.Broker) []Part {
 
 // catalogue is the sides on RabbitMQ.
 type catalogue struct {
-	broker                               *broker.Broker
-	ours, raw, wmDefault, wmBest, wmMany peer.Peer
+	broker                                       *broker.Broker
+	ours, raw, formed, wmDefault, wmBest, wmMany peer.Peer
 }
 
 // The denominators: raw amqp091-go, its publishing, its consuming, both at once, and one confirm at a time.

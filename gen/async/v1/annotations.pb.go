@@ -159,7 +159,7 @@ type ServiceOptions struct {
 	// What the topics of the service begin with. Default: the full name of the service, "<package>.<Service>".
 	TopicPrefix *string `protobuf:"bytes,1,opt,name=topic_prefix,json=topicPrefix,proto3,oneof" json:"topic_prefix,omitempty"`
 	// The group that handles the commands and requests of the service: at most 80 bytes of letters, digits, ".", "_" and
-	// "-", never "--". Default: the full name of the service, "<package>.<Service>".
+	// "-", with no "." or "-" at an end or twice in a row. Default: the full name of the service, "<package>.<Service>".
 	//
 	// Events have no group in the contract. Each application that consumes them is a group of its own.
 	Group *string `protobuf:"bytes,2,opt,name=group,proto3,oneof" json:"group,omitempty"`
@@ -232,7 +232,8 @@ type MethodOptions struct {
 	//	*MethodOptions_Request
 	Kind isMethodOptions_Kind `protobuf_oneof:"kind"`
 	// The topic, joined to the prefix of the service with a ".". A leading "/" makes it absolute: the prefix is left out.
-	// The whole is at most 128 bytes of letters, digits, ".", "_" and "-", never "--". Default: the name of the rpc.
+	// The whole is at most 128 bytes of letters, digits, ".", "_" and "-", with no "." or "-" at an end or twice in a row.
+	// Default: the name of the rpc.
 	//
 	// Rpcs may share a topic only if they agree on kind and messages, and commands and requests only if their groups
 	// differ.
@@ -750,7 +751,7 @@ type FieldOptions struct {
 	MessageId *bool `protobuf:"varint,2,opt,name=message_id,json=messageId,proto3,oneof" json:"message_id,omitempty"`
 	// The field travels as a header of this name as well, so that it can be read without decoding the payload: at most 128
 	// of lower-case letters, digits, ".", "_" and "-". A scalar or enum field, not repeated; an empty value is not sent. The
-	// prefixes "ce-", "async-", "x-death" and "_watermill" and the names "traceparent", "tracestate" and "baggage" are
+	// prefixes "ce-", "async-", "x-death", "x-first-death" and "_watermill" and the names "traceparent", "tracestate" and "baggage" are
 	// reserved. Default: none.
 	Header *string `protobuf:"bytes,3,opt,name=header,proto3,oneof" json:"header,omitempty"`
 	// The field holds what must not show in logs, traces and tools. Default: false.

@@ -151,7 +151,7 @@ func (r *reader) config(root *yaml.Node, c *Config) {
 		{"version", func(*yaml.Node, []string) {}},
 		value(r, "app", word, name(maxGroupBytes), func(v string) { c.App = v }),
 		value(r, "namespace", word, name(maxTopicBytes), func(v string) { c.Namespace = v }),
-		value(r, "transport", word, filled, func(v string) { carrier = v }),
+		r.address("transport", func(v string) { carrier = v }),
 		value(r, "require", word, oneOf("durable"), func(v string) { c.Require = v }),
 		{"transports", func(node *yaml.Node, place []string) { r.transports(node, place, c) }},
 		{"defaults", func(node *yaml.Node, place []string) { r.defaults(node, place, &c.Defaults) }},

@@ -16,7 +16,7 @@ namespace: dev
 transport: ${ASYNC_TRANSPORT:-memory://}
 require: durable
 transports:
-  main: {url: "amqp://user:s3cret@rabbit:5672/shop?heartbeat=5s&queue_type=classic", declare: verify, insecure: true, options: {queue_type: quorum, retries: 3}}
+  main: {url: "amqp://user:${PASSWORD:-}@rabbit:5672/shop?heartbeat=5s&queue_type=classic", declare: verify, insecure: true, options: {queue_type: quorum, retries: 3}}
   safe:
     url: amqps://rabbit/shop
     credentials_file: /run/secrets/amqp
@@ -34,7 +34,7 @@ shutdown: {drain_timeout: 1m30s}
 
 func TestLoadReadsEveryKey(t *testing.T) {
 	t.Parallel()
-	c := load(t, full, nil)
+	c := load(t, full, map[string]string{"PASSWORD": "s3cret"})
 
 	main := c.Transports["main"]
 	if got, want := main.URL.String(), "amqp://rabbit:5672/shop"; got != want {

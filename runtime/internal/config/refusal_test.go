@@ -143,16 +143,19 @@ var refusals = []struct {
 
 	// Names.
 	{"an app that is not portable", "version: 1\napp: billing service\n", []string{
-		`2:6: app "billing service" is not portable across brokers; write up to 80 letters, digits, ".", "_" and "-", without "--"`,
+		`2:6: app "billing service" is not portable across brokers; write up to 80 letters, digits, ".", "_" and "-", with no "." or "-" at an end or twice in a row`,
 	}},
 	{"an app with the separator of queues", "version: 1\napp: a--b\n", []string{
-		`2:6: app "a--b" is not portable across brokers; write up to 80 letters, digits, ".", "_" and "-", without "--"`,
+		`2:6: app "a--b" is not portable across brokers; write up to 80 letters, digits, ".", "_" and "-", with no "." or "-" at an end or twice in a row`,
 	}},
 	{"an app that is too long", "version: 1\napp: " + strings.Repeat("a", 81) + "\n", []string{
-		`2:6: app is too long; write up to 80 letters, digits, ".", "_" and "-", without "--"`,
+		`2:6: app is too long; write up to 80 letters, digits, ".", "_" and "-", with no "." or "-" at an end or twice in a row`,
 	}},
 	{"an app that is empty", "version: 1\napp: \"\"\n", []string{
-		`2:6: app "" is empty; write up to 80 letters, digits, ".", "_" and "-", without "--"`,
+		`2:6: app "" is empty; write up to 80 letters, digits, ".", "_" and "-", with no "." or "-" at an end or twice in a row`,
+	}},
+	{"a namespace with an empty word", "version: 1\nnamespace: dev..eu\n", []string{
+		`2:12: namespace "dev..eu" is not portable across brokers; write up to 128 letters, digits, ".", "_" and "-", with no "." or "-" at an end or twice in a row`,
 	}},
 	{"an unknown requirement", "version: 1\nrequire: fast\n", []string{
 		`2:10: require "fast" is not known; write durable, or remove the key`,
@@ -161,7 +164,7 @@ var refusals = []struct {
 		`2:19: codec "json" is not known; write one of protobuf, protojson`,
 	}},
 	{"a dead-letter topic that is not portable", "version: 1\ndefaults: {dead_letter: {topic: a/b}}\n", []string{
-		`2:33: topic "a/b" is not portable across brokers; write up to 128 letters, digits, ".", "_" and "-", without "--"`,
+		`2:33: topic "a/b" is not portable across brokers; write up to 128 letters, digits, ".", "_" and "-", with no "." or "-" at an end or twice in a row`,
 	}},
 
 	// Durations and sizes.
@@ -290,6 +293,15 @@ var refusals = []struct {
 	{"TLS for a plain scheme", "version: 1\ntransports: {main: {url: \"amqp://rabbit\", tls: {ca_file: ca.pem}}}\n", []string{
 		`2:26: amqp:// is plain text and would ignore tls; write amqps://`,
 	}},
+	{"TLS for a plain scheme, allowed to be insecure", "version: 1\ntransports: {main: {url: \"amqp://rabbit\", insecure: true, tls: {ca_file: ca.pem}}}\n", []string{
+		`2:26: amqp:// is plain text and would ignore tls; write amqps://`,
+	}},
+	{"a certificate that shall not be checked", "version: 1\ntransports: {main: {url: \"amqps://rabbit\", tls: {skip_verify: true}}}\n", []string{
+		`2:50: the server's certificate is always checked; name who signed it in ca_file, and what it is called in server_name`,
+	}},
+	{"the same, allowed to be insecure", "version: 1\ntransports: {main: {url: \"amqps://rabbit\", insecure: true, tls: {insecure_skip_verify: true}}}\n", []string{
+		`2:66: the server's certificate is always checked; name who signed it in ca_file, and what it is called in server_name`,
+	}},
 	{"half a key pair", "version: 1\ntransports: {main: {url: \"amqps://rabbit\", tls: {cert_file: c.pem}}}\n", []string{
 		`2:49: cert_file and key_file are a pair, and one is missing; write both, or none for a server certificate alone`,
 	}},
@@ -299,8 +311,26 @@ var refusals = []struct {
 	{"a password as a key", "version: 1\ntransports: {main: {url: \"amqps://rabbit\", password: p}}\n", []string{
 		`2:44: credentials do not belong here; put them in a file, and name the file in credentials_file`,
 	}},
-	{"a password in two places", "version: 1\ntransports: {main: {url: \"amqps://u:p@rabbit\", credentials_file: f}}\n", []string{
+	{"a password in two places", "version: 1\ntransports: {main: {url: \"amqps://u:${WORD}@rabbit\", credentials_file: f}}\n", []string{
 		`2:26: the password stands here and credentials_file is given too; remove the password from the URL`,
+	}},
+	{"a password in the URL", "version: 1\ntransport: \"amqps://u:p@rabbit\"\n", []string{
+		`2:12: transport holds a password; write ${NAME} in its place and set the environment variable NAME, or put user and password in a file and name it in credentials_file`,
+	}},
+	{"a password in the URL of a transport that is not used", "version: 1\ntransport: a\ntransports: {a: {url: \"memory://\"}, b: {url: \"amqps://u:p@rabbit\"}}\n", []string{
+		`3:46: url holds a password; write ${NAME} in its place and set the environment variable NAME, or put user and password in a file and name it in credentials_file`,
+	}},
+	{"a password as the default of a variable", "version: 1\ntransport: ${NONE:-amqps://u:p@rabbit}\n", []string{
+		`2:12: transport holds a password; write ${NAME} in its place and set the environment variable NAME, or put user and password in a file and name it in credentials_file`,
+	}},
+	{"a password that is partly a variable", "version: 1\ntransport: \"amqps://u:p${WORD}@rabbit\"\n", []string{
+		`2:12: transport holds a password; write ${NAME} in its place and set the environment variable NAME, or put user and password in a file and name it in credentials_file`,
+	}},
+	{"a password behind a scheme and host that are variables", "version: 1\ntransport: \"${SCHEME:-}u:p@${HOST:-rabbit}\"\n", []string{
+		`2:12: transport holds a password; write ${NAME} in its place and set the environment variable NAME, or put user and password in a file and name it in credentials_file`,
+	}},
+	{"a password with a slash, from a variable", "version: 1\ntransport: \"amqps://u:${SLASH}@rabbit\"\n", []string{
+		`2:12: the amqps URL has a malformed path, query or password: escape '@', '/' and '?' in them as %XX; write "<scheme>://<address>", with user and password escaped as %XX`,
 	}},
 	{"an option with parts", "version: 1\ntransports: {main: {url: \"memory://\", options: {a: [b]}}}\n", []string{
 		`2:52: a is a list; write a single value`,
@@ -331,7 +361,7 @@ var refusals = []struct {
 
 func TestLoadRefuses(t *testing.T) {
 	t.Parallel()
-	env := lookup(map[string]string{"WORD": "canary"})
+	env := lookup(map[string]string{"WORD": "canary", "SLASH": "can/ary"})
 	for _, tt := range refusals {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

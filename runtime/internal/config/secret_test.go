@@ -14,8 +14,9 @@ const canary = "c4n4ry"
 func TestErrorsHoldNoSecrets(t *testing.T) {
 	t.Parallel()
 	env := lookup(map[string]string{
-		"URL":  "amqp://user:" + canary + "@rab bit/shop",
-		"WORD": canary,
+		"URL":   "amqp://user:" + canary + "@rab bit/shop",
+		"WORD":  canary,
+		"SLASH": canary + "/x", "QUESTION": canary + "?x",
 		"USER": "user:" + canary + "@rabbit",
 	})
 	tests := []struct{ name, file string }{
@@ -40,6 +41,10 @@ func TestErrorsHoldNoSecrets(t *testing.T) {
 		{"a variable as a duration", "defaults: {timeout: \"${WORD}\"}"},
 		{"a default of a variable as a duration", "defaults: {timeout: \"${NONE:-" + canary + "}\"}"},
 		{"a default of a variable that is not closed", "app: ${NONE:-" + canary},
+		{"a password in a URL", "transport: \"amqp://u:" + canary + "@rabbit\""},
+		{"a password in the default of a variable", "transport: \"${NONE:-amqp://u:" + canary + "@rabbit}\""},
+		{"a password with a slash", "transport: \"amqp://u:${SLASH}@rabbit\""},
+		{"a password with a question mark", "transport: \"amqp://u:${QUESTION}@rabbit\""},
 		{"a password that starts with an asterisk", "app: *" + canary},
 		{"a password with a tag", "app: !" + canary + " a"},
 		{"a password that breaks the YAML", "app: \"" + canary + "\" x"},
@@ -64,7 +69,7 @@ func TestErrorsHoldNoSecrets(t *testing.T) {
 
 func TestConfigPrintsNoSecrets(t *testing.T) {
 	t.Parallel()
-	c := load(t, "version: 1\ntransport: main\ntransports: {main: {url: \"amqps://user:"+canary+"@rabbit/shop\"}}\n", nil)
+	c := load(t, "version: 1\ntransport: main\ntransports: {main: {url: \"amqps://user:${PASSWORD}@rabbit/shop\"}}\n", map[string]string{"PASSWORD": canary})
 	if c.Transport.Password.Reveal() != canary {
 		t.Fatal("the password was not read")
 	}

@@ -35,7 +35,7 @@ func (r *reader) transport(node *yaml.Node, place []string, t *Transport) {
 	var url string
 	var options map[string]string
 	r.object(node, place, []field{
-		value(r, "url", word, filled, func(v string) { url = v }),
+		r.address("url", func(v string) { url = v }),
 		value(r, "credentials_file", word, filled, func(v string) { t.CredentialsFile = v }),
 		{"tls", func(node *yaml.Node, place []string) { r.tls(node, place, t) }},
 		value(r, "insecure", literal, boolean, func(v bool) { t.Insecure = v }),
@@ -81,6 +81,35 @@ func (r *reader) transport(node *yaml.Node, place []string, t *Transport) {
 	}
 }
 
+// address is the field of a transport's URL. A password in it has to come with the environment.
+func (r *reader) address(key string, keep func(string)) field {
+	return field{key, func(node *yaml.Node, place []string) {
+		if literalPassword(node.Value) {
+			r.add(node, label(place)+" holds a password", "write ${NAME} in its place and set the environment variable NAME, or put user and password in a file and name it in credentials_file")
+			return
+		}
+		value(r, key, word, filled, keep).read(node, place)
+	}}
+}
+
+// literalPassword reports whether a URL holds any part of a password that no variable stands for. The text behind ":-" in
+// a variable stands in the file too.
+func literalPassword(raw string) bool {
+	text, _, _ := interpolate(raw, func(string) (string, bool) { return "", true })
+	if _, rest, found := strings.Cut(text, "://"); found {
+		text = rest
+	}
+	if i := strings.IndexAny(text, "/?"); i >= 0 {
+		text = text[:i]
+	}
+	i := strings.LastIndexByte(text, '@')
+	if i < 0 {
+		return false
+	}
+	_, password, _ := strings.Cut(text[:i], ":")
+	return password != ""
+}
+
 // url reports an error of transport.ParseURL, which quotes nothing of the URL.
 func (r *reader) url(pos Position, err error) {
 	what, instead, _ := strings.Cut(err.Error(), "; ")
@@ -97,7 +126,13 @@ func (r *reader) tls(node *yaml.Node, place []string, t *Transport) {
 		value(r, "cert_file", word, filled, func(v string) { t.TLS.CertFile = v }),
 		value(r, "key_file", word, filled, func(v string) { t.TLS.KeyFile = v }),
 		value(r, "server_name", word, filled, func(v string) { t.TLS.ServerName = v }),
-	}, nil)
+	}, func(key string) (what, instead string) {
+		switch key {
+		case "skip_verify", "insecure_skip_verify", "verify":
+			return "the server's certificate is always checked", "name who signed it in ca_file, and what it is called in server_name"
+		}
+		return "", ""
+	})
 	_, cert := r.positions[pathKey(append(slices.Clone(place), "cert_file"))]
 	_, key := r.positions[pathKey(append(slices.Clone(place), "key_file"))]
 	if cert != key {

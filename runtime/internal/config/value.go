@@ -154,25 +154,28 @@ func oneOf(words ...string) parser[string] {
 	}
 }
 
-// name takes what is portable across brokers: letters, digits, ".", "_" and "-", never "--".
+// name takes what is portable across brokers.
 func name(most int) parser[string] {
 	return func(text string) (value, what, instead string) {
-		form := fmt.Sprintf(`write up to %d letters, digits, ".", "_" and "-", without "--"`, most)
+		form := fmt.Sprintf(`write up to %d letters, digits, ".", "_" and "-", with no "." or "-" at an end or twice in a row`, most)
 		switch {
 		case text == "":
 			return "", "is empty", form
 		case len(text) > most:
 			return "", "is too long", form
-		case !portable(text):
+		case !Portable(text):
 			return "", "is not portable across brokers", form
 		}
 		return text, "", ""
 	}
 }
 
-func portable(text string) bool {
-	return !strings.Contains(text, "--") &&
-		strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == ""
+// Portable reports whether a topic, a group or a namespace has the characters that every broker takes in a name, and takes for
+// nothing else: letters, digits, ".", "_" and "-", with no "." or "-" at an end or twice in a row. "--" separates topic and
+// group in the names of queues.
+func Portable(name string) bool {
+	return name != "" && !strings.Contains(name, "--") && !strings.Contains(name, "..") && strings.Trim(name, ".-") == name &&
+		strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == ""
 }
 
 func filled(text string) (value, what, instead string) {

@@ -1,14 +1,13 @@
 package amqptransport
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -52,7 +51,7 @@ func (h *hearing) Read(b []byte) (int, error) {
 type dialer struct {
 	addresses []string
 	app       string
-	tls       *tls.Config
+	tls       func() (*tls.Config, error) // nil for plain text
 	config    amqp.Config
 	pack      bool // headers come packed
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
@@ -84,8 +83,12 @@ func newDialer(c transport.Config, s *settings) (*dialer, error) {
 		d.config.Locale = "en_US"
 	}
 	if s.secure {
-		var err error
-		if d.tls, err = tlsConfig(c.TLS, s.config.Connection.TLSConfig, d.config.TLSClientConfig); err != nil {
+		own := cmp.Or(s.config.Connection.TLSConfig, d.config.TLSClientConfig)
+		if err := checkOwnTLS(c, own); err != nil {
+			return nil, err
+		}
+		d.tls = func() (*tls.Config, error) { return tlsConfig(c.TLS, own) }
+		if _, err := d.tls(); err != nil {
 			return nil, err
 		}
 	}
@@ -112,48 +115,6 @@ func authentication(c transport.Config) amqp.Authentication {
 	default:
 		return &amqp.PlainAuth{Username: "guest", Password: "guest"}
 	}
-}
-
-// tlsConfig takes the user's own configuration, else makes one from files.
-func tlsConfig(files *transport.TLS, custom ...*tls.Config) (*tls.Config, error) {
-	for _, own := range custom {
-		if own == nil {
-			continue
-		}
-		if files != nil {
-			return nil, errors.New("TLS is configured twice: by files and by WithConfig; remove one")
-		}
-		return own.Clone(), nil
-	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if files == nil {
-		return config, nil
-	}
-	config.ServerName = files.ServerName
-	if files.CAFile != "" {
-		pem, err := os.ReadFile(files.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("tls: ca_file: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls: ca_file: %s holds no PEM certificate", files.CAFile)
-		}
-	}
-	if (files.CertFile == "") != (files.KeyFile == "") {
-		return nil, errors.New("tls: cert_file and key_file go together; one is missing")
-	}
-	if files.CertFile != "" {
-		// Read at every handshake, so that a renewed certificate is used by the next connection.
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			certificate, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile)
-			return &certificate, err
-		}
-		if _, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile); err != nil {
-			return nil, fmt.Errorf("tls: cert_file and key_file: %w", err)
-		}
-	}
-	return config, nil
 }
 
 // connect tries the addresses in turn and returns the first connection. ctx bounds it as a whole.
@@ -218,13 +179,16 @@ func (d *dialer) open(ctx context.Context, address, role string, desks int) (*se
 func (d *dialer) handshake(ctx context.Context, wire *hearing, address, role string, desks int) (*stream, *amqp.Connection, error) {
 	s := newStream(wire, wire, desks)
 	if d.tls != nil {
-		config := d.tls.Clone()
+		config, err := d.tls()
+		if err != nil {
+			return nil, nil, err
+		}
 		if config.ServerName == "" {
 			config.ServerName, _, _ = net.SplitHostPort(address)
 		}
 		secure := tls.Client(wire, config)
 		if err := secure.HandshakeContext(ctx); err != nil {
-			return nil, nil, err
+			return nil, nil, explainedTLS(err)
 		}
 		s.Conn = secure
 	}

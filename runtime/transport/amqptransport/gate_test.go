@@ -66,12 +66,11 @@ func writePEM(t *testing.T, file, kind string, der []byte) {
 	}
 }
 
-func (a *authority) sign(t *testing.T, name string, usage x509.ExtKeyUsage, ips ...net.IP) (der []byte, key *ecdsa.PrivateKey) {
+func (a *authority) sign(t *testing.T, name string, usage x509.ExtKeyUsage, until time.Time, ips ...net.IP) (der []byte, key *ecdsa.PrivateKey) {
 	t.Helper()
 	key = newKey(t)
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: until,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{usage}, IPAddresses: ips,
 	}, a.certificate, &key.PublicKey, a.key)
 	if err != nil {
@@ -83,23 +82,35 @@ func (a *authority) sign(t *testing.T, name string, usage x509.ExtKeyUsage, ips 
 // server makes the certificate of the broker at ip.
 func (a *authority) server(t *testing.T, ip string) tls.Certificate {
 	t.Helper()
-	der, key := a.sign(t, "broker", x509.ExtKeyUsageServerAuth, net.ParseIP(ip))
+	return a.serverUntil(t, ip, time.Now().Add(time.Hour))
+}
+
+// serverUntil makes one that ends at a time.
+func (a *authority) serverUntil(t *testing.T, ip string, until time.Time) tls.Certificate {
+	t.Helper()
+	der, key := a.sign(t, "broker", x509.ExtKeyUsageServerAuth, until, net.ParseIP(ip))
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
 // client makes the files of an application.
 func (a *authority) client(t *testing.T, name string) (certFile, keyFile string) {
 	t.Helper()
-	der, key := a.sign(t, name, x509.ExtKeyUsageClientAuth)
 	folder := t.TempDir()
 	certFile, keyFile = filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
+	a.renew(t, name, certFile, keyFile)
+	return certFile, keyFile
+}
+
+// renew writes a new certificate to the files of an application.
+func (a *authority) renew(t *testing.T, name, certFile, keyFile string) {
+	t.Helper()
+	der, key := a.sign(t, name, x509.ExtKeyUsageClientAuth, time.Now().Add(time.Hour))
 	writePEM(t, certFile, "CERTIFICATE", der)
 	bytes, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	writePEM(t, keyFile, "PRIVATE KEY", bytes)
-	return certFile, keyFile
 }
 
 // gate ends TLS in front of the broker. With clients it asks for a certificate, and does what RabbitMQ's plugin
@@ -107,10 +118,13 @@ func (a *authority) client(t *testing.T, name string) (certFile, keyFile string)
 type gate struct {
 	address  string
 	broker   string
-	tls      *tls.Config
 	logins   chan string
 	listener net.Listener
 	work     sync.WaitGroup
+
+	mu    sync.Mutex
+	tls   *tls.Config
+	conns map[net.Conn]bool
 }
 
 func newGate(t *testing.T, server tls.Certificate, clients *x509.CertPool) *gate {
@@ -123,18 +137,15 @@ func newGate(t *testing.T, server tls.Certificate, clients *x509.CertPool) *gate
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{address: listener.Addr().String(), broker: c.URL.Host, listener: listener, logins: make(chan string, 16)}
-	g.tls = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{server}}
-	if clients != nil {
-		g.tls.ClientAuth, g.tls.ClientCAs = tls.RequireAndVerifyClientCert, clients
-	}
+	g := &gate{address: listener.Addr().String(), broker: c.URL.Host, listener: listener, logins: make(chan string, 64), conns: make(map[net.Conn]bool)}
+	g.change(server, clients, tls.VersionTLS13)
 	g.work.Go(func() {
 		for {
 			client, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			g.work.Go(func() { g.serve(tls.Server(client, g.tls)) })
+			g.work.Go(func() { g.serve(client) })
 		}
 	})
 	t.Cleanup(func() {
@@ -144,8 +155,38 @@ func newGate(t *testing.T, server tls.Certificate, clients *x509.CertPool) *gate
 	return g
 }
 
-func (g *gate) serve(client *tls.Conn) {
-	defer func() { _ = client.Close() }()
+// change gives the gate another certificate, other clients and another version for the connections to come, and cuts those
+// that there are.
+func (g *gate) change(server tls.Certificate, clients *x509.CertPool, version uint16) {
+	config := &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: version, Certificates: []tls.Certificate{server}}
+	if clients != nil {
+		config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, clients
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tls = config
+	for conn := range g.conns {
+		_ = conn.Close()
+	}
+}
+
+// enter is the beginning of a connection, which leave ends.
+func (g *gate) enter(wire net.Conn) (client *tls.Conn, external bool, leave func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.conns[wire] = true
+	client = tls.Server(wire, g.tls)
+	return client, g.tls.ClientCAs != nil, func() {
+		_ = client.Close()
+		g.mu.Lock()
+		delete(g.conns, wire)
+		g.mu.Unlock()
+	}
+}
+
+func (g *gate) serve(wire net.Conn) {
+	client, external, leave := g.enter(wire)
+	defer leave()
 	if client.Handshake() != nil {
 		return
 	}
@@ -154,7 +195,6 @@ func (g *gate) serve(client *tls.Conn) {
 		return
 	}
 	defer func() { _ = server.Close() }()
-	external := g.tls.ClientCAs != nil
 	fromClient, fromServer := bufio.NewReader(client), bufio.NewReader(server)
 	if _, err := io.CopyN(server, fromClient, int64(len("AMQP\x00\x00\x09\x01"))); err != nil {
 		return

@@ -86,7 +86,10 @@ func (sh *shard) unroutable(s *send) error {
 
 func (sh *shard) refusal(s *send, cause error) error {
 	switch serverCode(cause) {
-	case amqp.NotFound, amqp.AccessRefused:
+	case amqp.AccessRefused:
+		return fmt.Errorf("%w: the broker refuses this user to write to exchange %q, or %q where that is empty; grant it write on that (%w)",
+			transport.ErrNacked, s.exchange, "amq.default", cause)
+	case amqp.NotFound:
 		return topologyError("exchange", s.exchange, cause)
 	default:
 		return fmt.Errorf("%w: %w", transport.ErrNacked, cause)

@@ -255,13 +255,13 @@ func (t *Transport) onChannel(ctx context.Context, ses *session, f func(*amqp.Ch
 	}
 }
 
-// build makes or verifies everything that s needs.
+// build makes or verifies everything that s needs. What belongs to this process alone nobody else can make.
 func (t *Transport) build(ctx context.Context, ses *session, s transport.Subscription) error {
+	if s.Kind == transport.KindReply || s.Broadcast && t.settings.declare != transport.DeclareCreate {
+		return t.buildOwn(ctx, ses, s)
+	}
 	if t.settings.declare == transport.DeclareNone {
 		return nil
-	}
-	if s.Kind == transport.KindReply {
-		return t.buildQueue(ctx, ses, s.Topic, temporaryQueue())
 	}
 	if !t.settings.plain {
 		if err := t.raise(ctx, ses); err != nil {
@@ -363,6 +363,32 @@ func (t *Transport) buildQueue(ctx context.Context, ses *session, name string, a
 		}
 		_, err := ch.QueueDeclare(name, true, false, false, false, arguments)
 		return t.declared("queue", name, err)
+	})
+}
+
+// buildOwn makes the queue of replies or of a broadcast group, and lets the messages of its topics reach it.
+func (t *Transport) buildOwn(ctx context.Context, ses *session, s transport.Subscription) error {
+	queue := t.queueOf(s)
+	return t.onChannel(ctx, ses, func(ch *amqp.Channel) error {
+		if _, err := ch.QueueDeclare(queue, true, false, false, false, temporaryQueue()); err != nil || s.Kind == transport.KindReply {
+			return topologyError("queue", queue, err)
+		}
+		bind := t.settings.config.QueueBind
+		for _, topic := range topics(s) {
+			exchange := t.settings.config.Exchange.GenerateName(topic)
+			if exchange == "" {
+				continue
+			}
+			if err := ch.QueueBind(queue, bind.GenerateRoutingKey(topic), exchange, false, bind.Arguments); err != nil {
+				return topologyError("exchange", exchange, err)
+			}
+		}
+		for _, to := range t.targets(s) {
+			if err := ch.QueueBind(queue, to.binding(), deliverExchange, false, nil); err != nil {
+				return topologyError("exchange", deliverExchange, err)
+			}
+		}
+		return nil
 	})
 }
 

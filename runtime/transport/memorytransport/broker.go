@@ -1,7 +1,6 @@
 package memorytransport
 
 import (
-	"container/heap"
 	"fmt"
 	"maps"
 	"slices"
@@ -39,6 +38,7 @@ func WithCapacity(n int) Option {
 // as long as somebody refers to it. Its methods may be called from many goroutines at once.
 type Broker struct {
 	capacity int
+	epoch    time.Time // when the broker was made
 
 	mu       sync.Mutex
 	queues   map[string]*queue
@@ -46,12 +46,14 @@ type Broker struct {
 	seq      uint64
 	schedule schedule
 	timer    *time.Timer
-	armed    time.Time // when timer fires, zero when it does not
+	armed    bool          // timer will fire
+	fires    time.Duration // when it does, since epoch
+	rested   time.Duration // when it may fire again, since epoch
 }
 
 // NewBroker makes an empty broker.
 func NewBroker(opts ...Option) *Broker {
-	b := &Broker{capacity: DefaultCapacity, queues: make(map[string]*queue), bindings: make(map[string][]*queue)}
+	b := &Broker{capacity: DefaultCapacity, epoch: time.Now(), queues: make(map[string]*queue), bindings: make(map[string][]*queue)}
 	for _, o := range opts {
 		o.apply(b)
 	}
@@ -126,9 +128,9 @@ func (b *Broker) remove(q *queue) {
 	for topic := range b.bindings {
 		b.unbind(topic, q)
 	}
-	for _, it := range slices.Clone(b.schedule) {
-		if it.queue == q {
-			b.schedule.remove(it)
+	for _, e := range slices.Clone(b.schedule) {
+		if e.item.queue == q {
+			b.schedule.remove(e.item)
 		}
 	}
 	for _, waiting := range q.senders {
@@ -137,31 +139,39 @@ func (b *Broker) remove(q *queue) {
 	q.senders = nil
 }
 
+// breather is the least time between two ticks: when many retries are under way, each tick brings several of them.
+const breather = time.Millisecond
+
+// plan has the schedule act on an item.
+func (b *Broker) plan(it *item, at time.Time) { b.schedule.add(it, at.Sub(b.epoch)) }
+
 // arm sets the timer for the next event of the schedule.
 func (b *Broker) arm() {
 	if len(b.schedule) == 0 {
 		return
 	}
-	next := b.schedule[0].at
-	if !b.armed.IsZero() && !next.Before(b.armed) {
+	next := max(b.schedule[0].at, b.rested)
+	if b.armed && next >= b.fires {
 		return
 	}
-	b.armed = next
+	b.armed, b.fires = true, next
+	wait := next - time.Since(b.epoch)
 	if b.timer == nil {
-		b.timer = time.AfterFunc(time.Until(next), b.tick)
+		b.timer = time.AfterFunc(wait, b.tick)
 		return
 	}
-	b.timer.Reset(time.Until(next))
+	b.timer.Reset(wait)
 }
 
 // tick does what is due: delays end and messages expire.
 func (b *Broker) tick() {
 	b.mu.Lock()
-	b.armed = time.Time{}
+	b.armed = false
+	now := time.Since(b.epoch)
+	b.rested = now + breather
 	var runs []*consumption
-	now := time.Now()
-	for len(b.schedule) > 0 && !now.Before(b.schedule[0].at) {
-		it := heap.Pop(&b.schedule).(*item) //nolint:errcheck,forcetypeassert // only items are pushed
+	for len(b.schedule) > 0 && b.schedule[0].at <= now {
+		it := b.schedule.pop()
 		q := it.queue
 		if it.state != delayed && it.state != retrying {
 			q.expire(it)

@@ -2,7 +2,6 @@ package memorytransport
 
 import (
 	"bytes"
-	"container/heap"
 	"maps"
 	"time"
 
@@ -57,9 +56,7 @@ type item struct {
 	seq          uint64
 	redeliveries int
 	state        state
-	// at is when the schedule acts on the item; place is its index there, -1 when it is not in it.
-	at    time.Time
-	place int
+	place        int // in the schedule, -1 when it is not in it
 }
 
 // bySeq is a heap of items that were put back, the oldest first.
@@ -70,39 +67,6 @@ func (h bySeq) Less(i, j int) bool { return h[i].seq < h[j].seq }
 func (h bySeq) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 func (h *bySeq) Push(x any)        { *h = append(*h, x.(*item)) } //nolint:errcheck,forcetypeassert // only items are pushed
 func (h *bySeq) Pop() any          { return popLast((*[]*item)(h)) }
-
-// schedule is a heap of items by the time when something happens to them: a delay ends, a message expires.
-type schedule []*item
-
-func (h schedule) Len() int           { return len(h) }
-func (h schedule) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
-func (h schedule) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i, j
-}
-
-func (h *schedule) Push(x any) {
-	it := x.(*item) //nolint:errcheck,forcetypeassert // only items are pushed
-	it.place = len(*h)
-	*h = append(*h, it)
-}
-
-func (h *schedule) Pop() any {
-	it := popLast((*[]*item)(h))
-	it.place = -1
-	return it
-}
-
-func (h *schedule) add(it *item, at time.Time) {
-	it.at = at
-	heap.Push(h, it)
-}
-
-func (h *schedule) remove(it *item) {
-	if it.place >= 0 {
-		heap.Remove(h, it.place)
-	}
-}
 
 func popLast(items *[]*item) *item {
 	last := len(*items) - 1

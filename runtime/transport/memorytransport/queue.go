@@ -70,7 +70,7 @@ func (q *queue) putBack(it *item) {
 // watch schedules the end of an item that expires.
 func (q *queue) watch(it *item) {
 	if !it.expires.IsZero() {
-		q.broker.schedule.add(it, it.expires)
+		q.broker.plan(it, it.expires)
 	}
 }
 

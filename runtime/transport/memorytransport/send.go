@@ -75,7 +75,7 @@ func (b *Broker) store(q *queue, sent content, p transport.Publication, runs []*
 		if !sent.expires.IsZero() && sent.expires.Before(at) {
 			at = sent.expires
 		}
-		b.schedule.add(it, at)
+		b.plan(it, at)
 		return runs
 	}
 	q.push(it)

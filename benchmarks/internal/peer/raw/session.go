@@ -32,11 +32,13 @@ func New(b *broker.Broker) peer.Peer {
 }
 
 type session struct {
-	load  load.Load
-	queue string
-	out   *amqp.Connection
-	in    *amqp.Connection
-	sends *amqp.Channel
+	load      load.Load
+	queue     string
+	exchanges []string
+	form      form
+	out       *amqp.Connection
+	in        *amqp.Connection
+	sends     *amqp.Channel
 
 	consuming sync.WaitGroup
 	stop      func() error
@@ -48,7 +50,7 @@ func open(b *broker.Broker, l load.Load) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{load: l, queue: queue}
+	s := &session{load: l, queue: queue, form: bare(queue)}
 	if s.out, err = b.Dial(); err != nil {
 		return nil, err
 	}
@@ -80,7 +82,9 @@ func (s *session) Send(ctx context.Context, src *load.Source) error {
 			break
 		}
 		load.Stamp(body, number, intended)
-		c, err := s.sends.PublishWithDeferredConfirm("", s.queue, false, false, amqp.Publishing{DeliveryMode: amqp.Persistent, Body: body})
+		message := s.form.properties
+		message.Body = body
+		c, err := s.sends.PublishWithDeferredConfirm(s.form.exchange, s.form.key, s.form.mandatory, false, message)
 		if err != nil {
 			return fmt.Errorf("publish: %w", err)
 		}
@@ -170,7 +174,9 @@ func (s *session) Close(context.Context) error {
 	return errors.Join(append(errs, s.in.Close(), s.out.Close())...)
 }
 
-func (s *session) Topology() peer.Topology { return peer.Topology{Queues: []string{s.queue}} }
+func (s *session) Topology() peer.Topology {
+	return peer.Topology{Queues: []string{s.queue}, Exchanges: s.exchanges}
+}
 
 func (s *session) Parse(payload []byte) (number int, intended int64, err error) {
 	return load.Parse(payload)

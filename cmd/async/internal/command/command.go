@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"runtime/debug"
 	"strings"
 
@@ -46,15 +47,23 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err == nil:
 		return 0
 	case errors.As(err, &wrong):
-		fmt.Fprintf(stderr, "async: %v\n", err)
+		fmt.Fprintf(stderr, "async: %s\n", withoutPasswords(err))
 		return exitUsage
 	case ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
 		fmt.Fprintf(stderr, "async: interrupted\n")
 		return exitInterrupted
 	default:
-		fmt.Fprintf(stderr, "async: %v\n", err)
+		fmt.Fprintf(stderr, "async: %s\n", withoutPasswords(err))
 		return exitFailed
 	}
+}
+
+// credentials are user and password of a URL that stands in a text.
+var credentials = regexp.MustCompile(`://\S*@`)
+
+// withoutPasswords is the text of err. What is wrong with a command line is quoted from it, and a URL may be in the wrong place.
+func withoutPasswords(err error) string {
+	return credentials.ReplaceAllString(err.Error(), "://[redacted]@")
 }
 
 func (s *session) root() *cobra.Command {
