@@ -34,13 +34,25 @@ func runTrials(ctx context.Context, args []string, stdout, stderr io.Writer) (er
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, lab.Close()) }()
+	defer func() {
+		if lab != nil {
+			err = errors.Join(err, lab.Close())
+		}
+	}()
 	var broken []string
 	for _, fault := range faults {
 		for queue := range strings.SplitSeq(*queues, ",") {
 			r, err := lab.Try(ctx, fault, queue)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
 			if err != nil {
-				return fmt.Errorf("%s at %s queues: %w", fault.Number, queue, err)
+				// The next fault gets a lab that this one has not touched.
+				r = lab.Failed(fault, queue, err)
+				closeErr := lab.Close()
+				if lab, err = trial.NewLab(ctx, length); err != nil {
+					return errors.Join(err, closeErr)
+				}
 			}
 			fmt.Fprintln(stdout, r)
 			if len(r.Broken) > 0 {

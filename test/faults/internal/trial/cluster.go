@@ -48,11 +48,11 @@ func leaderless(ctx context.Context, s *session) (int, error) {
 			injected++
 			err = s.resumed(ctx, k.name, harmed.Add(k.absentAfter), k.absentAfter)
 			if err := errors.Join(err, k.mend(leader)); err != nil {
-				return injected, err
+				return injected, fmt.Errorf("with a leader that was %s: %w", k.name, err)
 			}
 			s.heal()
 			if err := errors.Join(s.flow(ctx, s.healed, 0), s.complete(ctx)); err != nil {
-				return injected, err
+				return injected, fmt.Errorf("after a leader that was %s had come back: %w", k.name, err)
 			}
 		}
 	}

@@ -164,6 +164,11 @@ func (l *Lab) Try(ctx context.Context, f Fault, queue string) (r *Result, err er
 	return r, nil
 }
 
+// Failed is the result of a fault that could not be tried to its end, because of err.
+func (l *Lab) Failed(f Fault, queue string, err error) *Result {
+	return &Result{Fault: f.Number, Title: f.Title, Queue: queue, Length: l.String(), Broken: []string{"was not tried to its end: " + err.Error()}}
+}
+
 // open starts the proxies, the consumer and the producer, and returns when messages flow.
 func (s *session) open(ctx context.Context) error {
 	var err error

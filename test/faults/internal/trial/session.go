@@ -103,10 +103,18 @@ func (s *session) got() ([]journal.Entry, error) {
 
 // recently reads the end of the journals of both sides, which is all that a look at the present needs.
 func (s *session) recently(kind journal.Kind) ([]journal.Entry, error) {
-	if kind == journal.Handled {
-		return journal.Tail(s.journal("consumer-" + strconv.Itoa(s.consumers-1)))
+	if kind != journal.Handled {
+		return journal.Tail(s.journal("producer"))
 	}
-	return journal.Tail(s.journal("producer"))
+	var all []journal.Entry
+	for i := range s.consumers {
+		entries, err := journal.Tail(s.journal("consumer-" + strconv.Itoa(i)))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, entries...)
+	}
+	return all, nil
 }
 
 // since waits for an entry of a kind that is younger than t, and returns how much.
