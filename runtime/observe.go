@@ -43,6 +43,7 @@ func (r *route) observed(next SendFunc) SendFunc {
 		if out.call != nil {
 			o.sending.CorrelationID = out.call.correlationID
 		}
+		out.created = o.sending.Start
 		op := r.observer.Send(ctx, &o.sending)
 		if op == nil {
 			return next(ctx, out)

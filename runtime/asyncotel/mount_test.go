@@ -53,7 +53,7 @@ func TestARouterOfOnesOwnRepliesInsideOfTheHandling(t *testing.T) {
 	}
 	byName := make(map[string]tracetest.SpanStub)
 	for _, span := range exporter.GetSpans() {
-		byName[string(span.Name[:5])] = span
+		byName[span.Name[:5]] = span
 	}
 	process, reply, received := byName["proce"], byName["reply"], byName["recei"]
 	if !reply.SpanContext.IsValid() || reply.Parent.SpanID() != process.SpanContext.SpanID() {

@@ -62,14 +62,14 @@ func TestRetriesAndDeadLettersAreCalledSo(t *testing.T) {
 	of := func(operation string, more ...attribute.KeyValue) trace.SpanStartOption {
 		return trace.WithAttributes(append(more, attribute.String("messaging.operation.type", operation), attribute.String("messaging.message.id", "m"))...)
 	}
-	handle := func(attempt int, outcome string) (context.Context, trace.Span) {
-		return tracer.Start(ctx, "process demo.Orders.Ship", of("process", attribute.Int("async.delivery.attempt", attempt), attribute.String("async.settle.outcome", outcome)))
+	handled := func(attempt int, outcome string) trace.SpanStartOption {
+		return of("process", attribute.Int("async.delivery.attempt", attempt), attribute.String("async.settle.outcome", outcome))
 	}
-	first, process := handle(1, "retry")
+	first, process := tracer.Start(ctx, "process demo.Orders.Ship", handled(1, "retry"))
 	_, retry := tracer.Start(first, "publish demo.Orders.Ship", of("send"))
 	retry.End()
 	process.End()
-	second, process := handle(2, "dead_letter")
+	second, process := tracer.Start(ctx, "process demo.Orders.Ship", handled(2, "dead_letter"))
 	_, dead := tracer.Start(second, "publish demo.Orders.Ship--shop--dead", of("send"))
 	dead.End()
 	process.End()
