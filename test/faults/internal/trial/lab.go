@@ -55,7 +55,7 @@ type Result struct {
 	Began  time.Time `json:"began,omitzero"`
 	// NotApplicable is why this fault means nothing at this queue; everything below is empty then.
 	NotApplicable string             `json:"not_applicable,omitempty"`
-	Sent          int                `json:"sent"`
+	Sent          int                `json:"sent,omitempty"`
 	Accepted      int                `json:"accepted"`
 	Processed     int                `json:"processed"`
 	Dead          int                `json:"dead"`
