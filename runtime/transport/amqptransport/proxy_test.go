@@ -24,6 +24,7 @@ type proxy struct {
 	silent   bool
 	blocking bool
 	refusing bool
+	mute     bool
 	closed   bool
 }
 
@@ -130,6 +131,9 @@ func (p *proxy) toClient(pp *pipe) {
 		if _, err := io.ReadFull(r, frame[len(header):]); err != nil || !p.pass(false) {
 			return
 		}
+		if p.swallows(frame) {
+			continue
+		}
 		pp.out.Lock()
 		_, err := pp.client.Write(frame)
 		pp.out.Unlock()
@@ -137,6 +141,25 @@ func (p *proxy) toClient(pp *pipe) {
 			return
 		}
 	}
+}
+
+// swallows reports whether frame is a confirm, while the broker's confirms are swallowed.
+func (p *proxy) swallows(frame []byte) bool {
+	const method, class, ack, nack = 1, 60, 80, 120
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.mute || frame[0] != method || binary.BigEndian.Uint16(frame[7:]) != class {
+		return false
+	}
+	is := binary.BigEndian.Uint16(frame[9:])
+	return is == ack || is == nack
+}
+
+// forget lets the broker's confirms vanish, and nothing else.
+func (p *proxy) forget(on bool) {
+	p.mu.Lock()
+	p.mute = on
+	p.mu.Unlock()
 }
 
 func (p *proxy) drop(pp *pipe) {

@@ -241,6 +241,7 @@ func (t *Transport) sweepUntilIdle() {
 		case now := <-ticker.C:
 			for _, sh := range t.shards {
 				sh.expire(now)
+				sh.hasten(now)
 			}
 		case <-t.ctx.Done():
 			return

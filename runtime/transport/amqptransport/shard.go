@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -34,12 +35,18 @@ type shard struct {
 	alone   int
 	channel *amqp.Channel
 	returns chan amqp.Return
+	// heard is when the oldest send in flight was last another one, and patience how long it may remain the same.
+	heard    time.Time
+	patience time.Duration
 	// progress tells that the broker has answered at least one send of this channel.
 	progress bool
 }
 
 func newShard(t *Transport, number int) *shard {
-	return &shard{t: t, number: number, wake: make(chan struct{}, 1), flight: make(chan struct{}, 1)}
+	return &shard{
+		t: t, number: number, wake: make(chan struct{}, 1), flight: make(chan struct{}, 1),
+		patience: silences * t.settings.heartbeat,
+	}
 }
 
 // enqueue hands s to the writer. It reports false after close.
@@ -204,6 +211,9 @@ func (sh *shard) wrote(s *send, confirm *amqp.DeferredConfirmation) {
 	sh.writing, s.confirm = nil, confirm
 	sh.inflight.push(s)
 	first := sh.inflight.len() == 1
+	if first {
+		sh.listen()
+	}
 	sh.mu.Unlock()
 	if first {
 		select {
@@ -331,6 +341,9 @@ func (sh *shard) collectDone(out *answers) (more bool) {
 		if more = sh.settle(out, s); !more {
 			break
 		}
+	}
+	if more {
+		sh.hear()
 	}
 	sh.mu.Unlock()
 	sh.deliver(out)
