@@ -27,7 +27,7 @@ func (x *delivery) deadLetter(reason string, cause error) {
 	md[transport.MetaDeadError] = text
 	md[transport.MetaDeadTopic] = b.sub.Topic
 	md[transport.MetaDeadGroup] = b.sub.Group
-	md[transport.MetaDeadAt] = formatTime(time.Now())
+	md[transport.MetaDeadAt] = transport.FormatInstant(time.Now())
 	p := x.publication()
 	p.Topic, p.Direct, p.Expires = b.sub.DeadTopic, true, time.Time{}
 	x.became(FateDeadLetter)

@@ -105,7 +105,7 @@ func (x *delivery) process() {
 
 // expired drops a message whose deadline has passed.
 func (x *delivery) expired() bool {
-	deadline := metaTime(x.msg.Metadata, transport.MetaDeadline)
+	deadline := transport.ParseInstant(x.msg.Metadata[transport.MetaDeadline])
 	if deadline.IsZero() || time.Now().Before(deadline) {
 		return false
 	}
@@ -215,7 +215,7 @@ func (x *delivery) context() (ctx *handlerContext, release context.CancelFunc) {
 	release = func() {}
 	if x.feed.b.route.spec.Kind == KindRequest {
 		ctx.reply = new(replyHeaders)
-		if deadline := metaTime(x.msg.Metadata, transport.MetaDeadline); !deadline.IsZero() {
+		if deadline := transport.ParseInstant(x.msg.Metadata[transport.MetaDeadline]); !deadline.IsZero() {
 			ctx.Context, release = context.WithDeadline(ctx.Context, deadline)
 		}
 	}

@@ -25,7 +25,7 @@ const (
 	// MetaFailedTraceparent is, on a dead letter, the trace context of the handler that failed.
 	MetaFailedTraceparent = "async-failed-traceparent"
 
-	// Times are Unix nanoseconds, decimal. Attempt counts handler calls, from 1; without it this is the first.
+	// Times are read by [ParseInstant] and written by [FormatInstant]. Attempt counts handler calls, from 1; without it this is the first.
 	MetaCreatedAt = "async-created-at"
 	MetaSentAt    = "async-sent-at"
 	MetaAttempt   = "async-attempt"
