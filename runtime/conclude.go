@@ -204,6 +204,7 @@ func (x *delivery) requeueLater() { x.hold(slowPause+rand.N(slowPause), x.requeu
 func (x *delivery) holdOn(again func()) {
 	if x.heldSince.IsZero() {
 		x.heldSince = time.Now()
+		x.feed.held.Add(1)
 	}
 	if time.Since(x.heldSince) >= laneBudget {
 		x.requeue()

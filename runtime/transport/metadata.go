@@ -47,6 +47,9 @@ const (
 	MetaDeadGroup   = "async-dead-group"
 	MetaDeadAt      = "async-dead-at"
 	MetaDeadFirstAt = "async-dead-first-at"
+	// MetaDeadPending marks a message in its group's own queue that failed for good, and that the queue of dead letters did
+	// not take: no handler sees it, and it is stored as a dead letter when it comes again.
+	MetaDeadPending = "async-dead-pending"
 
 	// Prefixes: several values of one name as a JSON array; reply headers; reply trailers.
 	PrefixMultiValue = "async-mv-"
