@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -75,9 +76,7 @@ func TestLogsCannotBeForged(t *testing.T) {
 			quote := transport.Publication{Topic: w.topic(ordersv1async.OrdersQuoteTopic), RoutingKey: "acme.orders.v1.QuoteRequest"}
 			envelope := func(id, messageType string, more map[string]string) map[string]string {
 				md := map[string]string{transport.MetaID: id, transport.MetaType: messageType}
-				for k, v := range more {
-					md[k] = v
-				}
+				maps.Copy(md, more)
 				return md
 			}
 			payload := func(order string) []byte { return append([]byte{0x0a, byte(len(order))}, order...) }

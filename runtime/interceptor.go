@@ -3,6 +3,7 @@ package async
 import (
 	"context"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -48,6 +49,7 @@ type Outgoing struct {
 	life    context.Context
 	call    *callState
 	batch   *[]Operation // collects what is observed of a batch; nil for a single message
+	created time.Time    // when the observed send began; zero is now
 }
 
 // Incoming is a message that is being handled.

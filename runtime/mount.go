@@ -42,7 +42,7 @@ func (rt *Runtime) MountOn(router *message.Router) error {
 			continue
 		}
 		router.AddConsumerHandler(name, b.sub.Topic, sub, func(msg *message.Message) error {
-			_, err := b.hosted(msg)
+			_, _, err := b.hosted(msg)
 			return err
 		})
 	}
@@ -50,27 +50,29 @@ func (rt *Runtime) MountOn(router *message.Router) error {
 }
 
 // hosted is the wire handler on a router, under observation. What becomes of the message is the router's matter.
-func (b *binding) hosted(msg *message.Message) (produced []*message.Message, err error) {
+func (b *binding) hosted(msg *message.Message) (produced []*message.Message, op Operation, err error) {
 	if b.observer.Process == nil {
-		return b.wire(msg)
+		produced, err = b.wire(msg)
+		return produced, nil, err
 	}
 	ctx := msg.Context()
 	attempt := readAttempt(msg.Metadata)
-	op := b.observer.Process(ctx, &Receiving{Start: time.Now(), Deliveries: []ReceivedDelivery{{Message: msg, Attempt: attempt}}})
+	op = b.observer.Process(ctx, &Receiving{Start: time.Now(), Deliveries: []ReceivedDelivery{{Message: msg, Attempt: attempt}}})
 	if op == nil {
-		return b.wire(msg)
+		produced, err = b.wire(msg)
+		return produced, nil, err
 	}
 	msg.SetContext(op.Context(ctx))
 	err = errGoexit
 	defer func() { op.End(Result{Err: err, Attempt: attempt, Tries: 1}) }()
 	produced, err = b.wire(msg)
-	return produced, err
+	return produced, op, err
 }
 
 // mountRequest gives the router the reply, addressed, to publish.
 func (b *binding) mountRequest(msg *message.Message) ([]*message.Message, error) {
 	msg.SetContext(context.WithValue(msg.Context(), replyHeadersKey{}, new(replyHeaders)))
-	produced, err := b.hosted(msg)
+	produced, op, err := b.hosted(msg)
 	if len(produced) == 0 {
 		return nil, err
 	}
@@ -79,8 +81,21 @@ func (b *binding) mountRequest(msg *message.Message) ([]*message.Message, error)
 		return nil, nil
 	}
 	produced[0].Metadata[transport.MetaReplyTo] = address
+	if b.observer.Resend != nil {
+		answer := &hostedReply{binding: b, cause: msg, op: op}
+		produced[0].SetContext(context.WithValue(produced[0].Context(), hostedReplyKey{}, answer))
+	}
 	return produced[:1], nil
 }
+
+// hostedReply is where a reply comes from, for whoever observes how it is sent.
+type hostedReply struct {
+	binding *binding
+	cause   *message.Message
+	op      Operation // of the handling; nil if that is not observed
+}
+
+type hostedReplyKey struct{}
 
 // replyPublisher sends each message to the address in its own metadata. Its Close does nothing: a router closes the publishers
 // of its handlers, and this one belongs to the runtime.
@@ -97,9 +112,14 @@ func (p replyPublisher) Publish(_ string, messages ...*message.Message) error {
 		address := out.Metadata[transport.MetaReplyTo]
 		delete(out.Metadata, transport.MetaReplyTo)
 		done := make(chan error, 1)
-		p.rt.sendInternal(p.link, transport.Publication{
+		sent := func(err error) { done <- err }
+		to := transport.Publication{
 			Topic: address, Direct: true, RoutingKey: out.Metadata[transport.MetaType], Mandatory: p.link.caps.Mandatory != transport.None,
-		}, out, func(err error) { done <- err })
+		}
+		if r, ok := msg.Context().Value(hostedReplyKey{}).(*hostedReply); ok {
+			sent = r.binding.observer.resending(&Resending{Purpose: PurposeReply, Publication: to, Message: out, Cause: r.cause, Parent: r.op}, sent)
+		}
+		p.rt.sendInternal(p.link, to, out, sent)
 		if err := <-done; err != nil && !errors.Is(err, ErrUnroutable) {
 			errs = append(errs, err)
 		} else if err != nil {

@@ -29,7 +29,7 @@ func (b *binding) observe(option TraceMode) {
 	}
 	b.observer = b.rt.observe(Endpoint{
 		Spec: b.route.spec, Transport: b.route.link.transport, Topic: b.sub.Topic, Subscription: &b.sub, TraceMode: mode,
-		Batch: b.mode == modeBatch,
+		Chosen: option != TraceUnspecified, Batch: b.mode == modeBatch,
 	})
 }
 
@@ -43,6 +43,7 @@ func (r *route) observed(next SendFunc) SendFunc {
 		if out.call != nil {
 			o.sending.CorrelationID = out.call.correlationID
 		}
+		out.created = o.sending.Start
 		op := r.observer.Send(ctx, &o.sending)
 		if op == nil {
 			return next(ctx, out)
@@ -238,17 +239,22 @@ func (x *delivery) observeSettle(o transport.Outcome) Operation {
 func (x *delivery) resend(purpose Purpose, p transport.Publication, msg *message.Message, done func(error)) {
 	b := x.feed.b
 	if b.observer.Resend != nil {
-		op := b.observer.Resend(&Resending{Purpose: purpose, Publication: p, Message: msg, Cause: x.msg, Parent: x.operation()})
-		if op != nil {
-			msg.SetContext(op.Context(msg.Context()))
-			then := done
-			done = func(err error) {
-				op.End(Result{Err: err})
-				then(err)
-			}
-		}
+		done = b.observer.resending(&Resending{Purpose: purpose, Publication: p, Message: msg, Cause: x.msg, Parent: x.operation()}, done)
 	}
 	b.rt.sendInternal(b.route.link, p, msg, done)
+}
+
+// resending begins the observation of what the runtime itself sends. What it returns ends that, and calls done.
+func (o *Observer) resending(r *Resending, done func(error)) func(error) {
+	op := o.Resend(r)
+	if op == nil {
+		return done
+	}
+	r.Message.SetContext(op.Context(r.Message.Context()))
+	return func(err error) {
+		op.End(Result{Err: err})
+		done(err)
+	}
 }
 
 // context is Operation.Context; a nil observation adds nothing.

@@ -128,7 +128,10 @@ func (rt *Runtime) address(r *route, out *Outgoing) error {
 // dispatch validates, encodes and hands over.
 func (rt *Runtime) dispatch(ctx context.Context, r *route, out *Outgoing) *Receipt {
 	fail := func(err error) *Receipt { return FailedReceipt(out.ID, err) }
-	now := time.Now()
+	now := out.created
+	if now.IsZero() {
+		now = time.Now()
+	}
 	if rt.validate != nil {
 		if err := rt.validate(out.Message); err != nil {
 			return fail(fmt.Errorf("%w: %w", ErrInvalid, err))

@@ -3,6 +3,7 @@ package async_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -53,12 +54,10 @@ func TestReservedHeadersAreNoUsers(t *testing.T) {
 		for _, name := range reservedNames {
 			md[name] = "spoofed"
 		}
-		for name, value := range map[string]string{
+		maps.Copy(md, map[string]string{
 			transport.MetaID: "id-1", transport.MetaType: "acme.orders.v1.ShipRequest", transport.MetaAttempt: "-5", transport.MetaDeadline: "soon",
 			"async-mv-ce-id": `["x"]`, "async-mv-async-attempt": `["9"]`, "async-mv-broken": `{"a":`,
-		} {
-			md[name] = value
-		}
+		})
 		delete(md, transport.MetaEncoding)
 		delete(md, transport.MetaWatermillUUID)
 		w.inject(t, transport.Publication{Topic: w.topic(ordersv1async.OrdersShipTopic), RoutingKey: "acme.orders.v1.ShipRequest"}, "id-1", nil, md)

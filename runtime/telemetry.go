@@ -29,6 +29,8 @@ type Endpoint struct {
 	Subscription *transport.Subscription
 	// TraceMode is what [WithTraceMode] or else the contract says.
 	TraceMode TraceMode
+	// Chosen is true if TraceMode is that of [WithTraceMode]: what a message wishes does not change it.
+	Chosen bool
 	// Batch is true for a batch handler.
 	Batch bool
 }

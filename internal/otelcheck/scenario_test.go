@@ -357,21 +357,25 @@ func injected(name string, metadata map[string]string, opts ...async.SubscribeOp
 	}}
 }
 
-// dieAndReplay has a message end as a dead letter, takes it and sends it again as it is.
+// dieAndReplay has a message fail, be tried again, and end as a dead letter; takes that and sends it again as it is.
 func (l *lab) dieAndReplay() {
 	s := l.uses(spec(async.KindCommand, "Dead"))
 	l.facts.Fails = true
 	l.on(s, func(_ context.Context, calls int) error {
-		if calls == 0 {
+		switch calls {
+		case 0:
+			return errLate
+		case 1:
 			return async.Reject(fmt.Errorf("nobody goes to %s", "Atlantis"))
+		default:
+			return nil
 		}
-		return nil
 	})
 	stop := l.run(context.Background())
 	ctx, end := l.caller()
 	l.must(l.send(ctx, s, "m-1"))
 	end()
-	l.await(1)
+	l.await(2)
 	l.until(func() bool { return l.rt.Stats().DeadLettered == 1 })
 	l.quiet()
 	browser, ok := l.tap.Transport.(transport.Browser)
@@ -389,7 +393,7 @@ func (l *lab) dieAndReplay() {
 	done := make(chan error, 1)
 	again := taken[0].Message()
 	delete(again.Metadata, transport.MetaAttempt)
-	again.Metadata[transport.MetaAttempt] = "2"
+	again.Metadata[transport.MetaAttempt] = "3"
 	l.must(transport.SenderOf(l.tap.Transport).Send(context.Background(), transport.Publication{Topic: topic, Group: s.Group, RoutingKey: s.Type}, again, func(err error) { done <- err }))
 	l.must(<-done)
 	taken[0].Settle(transport.Ack, func(err error) { done <- err })

@@ -188,7 +188,7 @@ func TestABombDoesNotFillTheMemory(t *testing.T) { //nolint:paralleltest // see 
 		answer := httptest.NewRecorder()
 		mux.ServeHTTP(answer, req)
 		runtime.ReadMemStats(&after)
-		refused := answer.Code == http.StatusTooManyRequests || answer.Result().Trailer.Get("Grpc-Status") == "8" || //nolint:bodyclose // it is a buffer
+		refused := answer.Code == http.StatusTooManyRequests || answer.Result().Trailer.Get("Grpc-Status") == "8" ||
 			answer.Header().Get("Grpc-Status") == "8" || strings.Contains(strings.ToLower(answer.Body.String()), "grpc-status: 8")
 		if !refused {
 			t.Errorf("%s: status %d, %v, %.200q", contentType, answer.Code, answer.Header(), answer.Body)

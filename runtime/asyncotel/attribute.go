@@ -70,6 +70,7 @@ const (
 	exceptionPrefix     = "messaging."
 	exceptionSuffix     = ".exception"
 	errorAbandoned      = "async.receipt_abandoned"
+	errorDeadLetter     = "async.dead_letter"
 	errorTimeout        = "timeout"
 	errorCanceled       = "context.canceled"
 	errorNacked         = "nack"

@@ -38,6 +38,7 @@ type origin struct {
 	creation trace.SpanContext
 	baggage  baggage.Baggage
 	hops     int
+	wish     string // the sender's trace mode
 	created  time.Time
 	sent     time.Time
 }
@@ -45,7 +46,7 @@ type origin struct {
 // origin reads a message. What is not readable is not there: no message fails for its trace.
 func (t *Telemetry) origin(msg *message.Message) origin {
 	md := map[string]string(msg.Metadata)
-	o := origin{created: transport.ParseInstant(md[transport.MetaCreatedAt]), sent: transport.ParseInstant(md[transport.MetaSentAt])}
+	o := origin{created: transport.ParseInstant(md[transport.MetaCreatedAt]), sent: transport.ParseInstant(md[transport.MetaSentAt]), wish: md[transport.MetaTraceMode]}
 	if text := md[transport.MetaHops]; text != "" {
 		if n, err := strconv.Atoi(text); err == nil && n > 0 {
 			o.hops = n
@@ -84,7 +85,7 @@ const maxPlausible = 30 * 24 * time.Hour
 
 // since returns the time from a header to now. It is not known when the header is missing or cannot be right, and skewed when
 // the sender's clock is ahead of ours.
-func since(now time.Time, then time.Time) (d time.Duration, known, skewed bool) {
+func since(now, then time.Time) (d time.Duration, known, skewed bool) {
 	if then.IsZero() {
 		return 0, false, false
 	}
@@ -127,8 +128,36 @@ func (t *Telemetry) inject(ctx context.Context, sc trace.SpanContext, metadata *
 	if *metadata == nil {
 		return
 	}
+	if wish, ok := ctx.Value(modeKey{}).(async.TraceMode); ok {
+		c.Set(transport.MetaTraceMode, modeName(wish))
+	}
 	if hops, inside := ctx.Value(hopsKey{}).(int); inside {
 		c.Set(transport.MetaHops, strconv.Itoa(hops+1))
+	}
+}
+
+type modeKey struct{}
+
+// ContextWithTraceMode has what is sent in ctx wish for a trace mode, [async.TraceContinue] or [async.TraceLink], which wins over the
+// contract's and the receiver's default. A receiver's [async.WithTraceMode] wins over the wish, and who does not trust does not hear it.
+func ContextWithTraceMode(ctx context.Context, m async.TraceMode) context.Context {
+	if m != async.TraceContinue && m != async.TraceLink {
+		return ctx
+	}
+	return context.WithValue(ctx, modeKey{}, m)
+}
+
+// modeOf is the trace mode for a message.
+func (p *endpoint) modeOf(o *origin) async.TraceMode {
+	switch {
+	case p.Chosen || p.mode == async.TraceUntrusted:
+		return p.mode
+	case o.wish == modeName(async.TraceContinue):
+		return async.TraceContinue
+	case o.wish == modeName(async.TraceLink):
+		return async.TraceLink
+	default:
+		return p.mode
 	}
 }
 
@@ -142,7 +171,7 @@ type relation struct {
 // relate decides: an ambient span is the parent, else the creation context where the mode and the guards allow it, else
 // nothing is. The creation context is linked in any case; links is room for that.
 func (p *endpoint) relate(ctx context.Context, o *origin, now time.Time, links []trace.Link) relation {
-	mode := p.mode
+	mode := p.modeOf(o)
 	request := p.Spec.Kind == async.KindRequest
 	if request && mode == async.TraceLink {
 		mode = async.TraceContinue // a caller waits for this span

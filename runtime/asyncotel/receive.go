@@ -2,6 +2,7 @@ package asyncotel
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/baggage"
@@ -16,7 +17,9 @@ import (
 type receiveOperation struct {
 	spanned
 
-	baggage baggage.Baggage
+	baggage       baggage.Baggage
+	created, sent time.Time
+	resent        atomic.Int32 // the [async.Purpose] with which the runtime stored it again
 }
 
 // startReceive begins, after the wait and with the time at which it began, so that samplers know the links.
@@ -29,7 +32,7 @@ func (p *endpoint) startReceive(ctx context.Context, r *async.Receiving) async.O
 		o = p.receiveReply
 	}
 	from := p.origin(d.Message)
-	op := &receiveOperation{}
+	op := &receiveOperation{created: from.created, sent: from.sent}
 	var options []trace.SpanStartOption
 	if p.mode != async.TraceUntrusted {
 		op.baggage = from.baggage
@@ -64,11 +67,37 @@ func (op *receiveOperation) End(r async.Result) {
 	m.add(countedConsumed, 1)
 }
 
+// settled records how long a pulled message took that is settled without Process: it has come to its end unless it was stored
+// for another attempt.
+func (op *receiveOperation) settled(at time.Time) {
+	m := op.o.success
+	switch async.Purpose(op.resent.Load()) {
+	case async.PurposeRetry:
+		return
+	case async.PurposeDeadLetter:
+		m = op.p.of(op.o, errorDeadLetter)
+	default:
+	}
+	i := op.p.instruments
+	if d, known, _ := since(at, op.sent); known {
+		i.receive.record(op.ctx, d.Seconds(), m)
+	}
+	if d, known, _ := since(at, op.created); known {
+		i.total.record(op.ctx, d.Seconds(), m)
+	}
+}
+
 // settleOperation is a settlement.
 type settleOperation struct{ spanned }
 
 func (p *endpoint) startSettle(s *async.Settling) async.Operation {
 	if p.idle(context.Background()) {
+		return nil
+	}
+	if pulled, ok := s.Parent.(*receiveOperation); ok && s.Outcome == transport.Ack {
+		pulled.settled(time.Now())
+	}
+	if p.noSettle || p.capabilities.Settlement != transport.Native {
 		return nil
 	}
 	o := p.ack

@@ -46,6 +46,9 @@ func (p *endpoint) startResend(s *async.Resending) async.Operation {
 		}
 		return nil
 	}
+	if pulled, ok := s.Parent.(*receiveOperation); ok {
+		pulled.resent.Store(int32(s.Purpose))
+	}
 	op := &resendOperation{purpose: s.Purpose}
 	now := time.Now()
 	switch s.Purpose {

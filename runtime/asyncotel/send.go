@@ -47,7 +47,7 @@ func (p *endpoint) startSend(ctx context.Context, s *async.Sending) async.Operat
 		}
 		op.begin(ctx, p, p.publishOwn, s.Start, trace.WithLinks(trace.Link{SpanContext: own}))
 	} else {
-		op.begin(ctx, p, o, s.Start)
+		op.begin(ctx, p, o, s.Start, trace.WithTimestamp(s.Start)) // async-created-at is the same instant
 		p.inject(op.ctx, op.spanContext(), &out.Metadata)
 	}
 	if op.recording() {

@@ -7,7 +7,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	async "github.com/asyncpb/async/runtime"
-	"github.com/asyncpb/async/runtime/transport"
 )
 
 // Telemetry is the [async.Telemetry] of OpenTelemetry. One can serve many runtimes, and is safe for concurrent use.
@@ -48,9 +47,6 @@ func (t *Telemetry) Observe(e async.Endpoint) async.Observer {
 	if e.Subscription == nil {
 		return o
 	}
-	o.Process, o.Resend = p.startProcess, p.startResend
-	if !t.noSettle && p.capabilities.Settlement == transport.Native {
-		o.Settle = p.startSettle
-	}
+	o.Process, o.Resend, o.Settle = p.startProcess, p.startResend, p.startSettle
 	return o
 }

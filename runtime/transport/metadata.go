@@ -22,6 +22,8 @@ const (
 
 	// MetaHops counts the handlers that a message's trace has come through before it was sent, decimal.
 	MetaHops = "async-hops"
+	// MetaTraceMode is the sender's wish for the trace of the handler: "continue" or "link".
+	MetaTraceMode = "async-trace-mode"
 	// MetaFailedTraceparent is, on a dead letter, the trace context of the handler that failed.
 	MetaFailedTraceparent = "async-failed-traceparent"
 

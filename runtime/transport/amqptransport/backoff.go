@@ -25,8 +25,8 @@ func (b *backoff) reset() { b.ceiling = b.first }
 // knocking is the longest pause while there is nobody to connect to.
 const knocking = 2 * time.Second
 
-// calm brings the ceiling down to that of knocking: an attempt that reached nobody was no burden to anybody. What slows
-// down those that do reach the broker is its refusals, not its absence.
+// calm brings the ceiling down to that of knocking: an attempt that reached nobody, or only somebody who accepts in the
+// broker's place, was no burden to the broker. What slows down those that do reach it is its refusals, not its absence.
 func (b *backoff) calm() { b.ceiling = min(b.ceiling, knocking) }
 
 // wait pauses and raises the ceiling. It reports whether the pause was completed before ctx ended.

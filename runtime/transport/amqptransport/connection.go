@@ -57,6 +57,23 @@ func (s *session) watch(changed func()) {
 	}
 }
 
+// over reports whether the connection has been lost.
+func (s *session) over() bool {
+	select {
+	case <-s.lost:
+		return true
+	default:
+		return false
+	}
+}
+
+// condemned reports whether the broker ended the connection for what was asked on it. It would do the same to the next.
+// The connection is over.
+func (s *session) condemned() bool {
+	code := serverCode(s.cause)
+	return code != 0 && code != amqp.ConnectionForced && code != amqp.InternalError
+}
+
 // channel opens a channel. It returns when the connection is lost, or ctx has ended.
 func (s *session) channel(ctx context.Context) (*amqp.Channel, error) {
 	type opened struct {
@@ -176,13 +193,13 @@ func (l *link) reconnect(ctx context.Context, b *backoff) bool {
 	return false
 }
 
-// session waits for a connection.
+// session waits for a connection that is not known to be lost.
 func (l *link) session(ctx context.Context) (*session, error) {
 	for {
 		l.mu.Lock()
 		s, next := l.current, l.next
 		l.mu.Unlock()
-		if s != nil {
+		if s != nil && !s.over() {
 			return s, nil
 		}
 		select {

@@ -3,6 +3,7 @@ package amqptransport
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"testing"
@@ -33,10 +34,36 @@ func TestPauseDependsOnWhetherThereIsABroker(t *testing.T) {
 			atLeast: 3 * time.Second, atMost: 5 * time.Second,
 		},
 		{
-			name: "a broker ends every handshake",
+			name: "a load balancer accepts, and has nobody to hand on to",
 			dial: func(context.Context) (net.Conn, error) {
 				client, server := net.Pipe()
 				_ = server.Close()
+				return client, nil
+			},
+			atLeast: time.Second, atMost: 2 * time.Second,
+		},
+		{
+			name: "somebody accepts and never says a word",
+			dial: func(context.Context) (net.Conn, error) {
+				client, server := net.Pipe()
+				go func() {
+					_, _ = io.Copy(io.Discard, server)
+					_ = server.Close()
+				}()
+				return client, nil
+			},
+			atLeast: 5 * time.Second, atMost: 7 * time.Second,
+		},
+		{
+			name: "a broker ends every handshake",
+			dial: func(context.Context) (net.Conn, error) {
+				client, server := net.Pipe()
+				go func() {
+					greeting := make([]byte, len("AMQP0091"))
+					_, _ = io.ReadFull(server, greeting)
+					_, _ = server.Write([]byte{frameMethod})
+					_ = server.Close()
+				}()
 				return client, nil
 			},
 			atLeast: 5 * time.Second, atMost: 10 * time.Second,
@@ -69,4 +96,32 @@ func TestPauseDependsOnWhetherThereIsABroker(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAStoppedHostLeavesTimeForTheOthers: the first of several hosts accepts and is stopped, as a process is by SIGSTOP.
+func TestAStoppedHostLeavesTimeForTheOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var tried []string
+		d := &dialer{addresses: []string{"stopped:5672", "well:5672"}, app: "test", dial: func(_ context.Context, _, address string) (net.Conn, error) {
+			tried = append(tried, address)
+			if address == "well:5672" {
+				return nil, errors.New("connection refused")
+			}
+			client, server := net.Pipe()
+			go func() {
+				_, _ = io.Copy(io.Discard, server)
+				_ = server.Close()
+			}()
+			return client, nil
+		}}
+		began := time.Now()
+		_, err := d.connect(t.Context(), "test", 0)
+		if err == nil || len(tried) != 2 {
+			t.Fatalf("tried %v: %v", tried, err)
+		}
+		if took := time.Since(began); took != greetingTimeout {
+			t.Errorf("the stopped host cost %v, want %v", took, greetingTimeout)
+		}
+	})
 }

@@ -235,7 +235,12 @@ func (f *feed) run() {
 	b := newBackoff(f.c.t.settings.pace)
 	first := true
 	for {
-		consumed, err := f.consume(ctx)
+		ses, err := f.c.t.consume.session(ctx)
+		if err != nil {
+			f.start(err)
+			return
+		}
+		consumed, err := f.consume(ctx, ses)
 		if ctx.Err() != nil {
 			f.start(ctx.Err())
 			return
@@ -255,6 +260,18 @@ func (f *feed) run() {
 		if consumed {
 			b.reset()
 		}
+		if ses.conn.IsClosed() {
+			select {
+			case <-ses.lost:
+			case <-ctx.Done():
+				return
+			}
+			if !ses.condemned() {
+				// The next connection has a pace of its own, and nothing that this one suffered is held against it.
+				b.reset()
+				continue
+			}
+		}
 		if !b.wait(ctx) {
 			return
 		}
@@ -270,12 +287,8 @@ func (f *feed) start(err error) {
 
 func (f *feed) isQuiet() { f.once.Do(func() { close(f.quiet) }) }
 
-// consume runs one channel, from its opening to its loss. It reports whether deliveries could come.
-func (f *feed) consume(ctx context.Context) (consumed bool, err error) {
-	ses, err := f.c.t.consume.session(ctx)
-	if err != nil {
-		return false, err
-	}
+// consume runs one channel of ses, from its opening to its loss. It reports whether deliveries could come.
+func (f *feed) consume(ctx context.Context, ses *session) (consumed bool, err error) {
 	if !f.old {
 		if err := f.c.t.build(ctx, ses, f.c.s); err != nil {
 			return false, err

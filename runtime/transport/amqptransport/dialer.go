@@ -1,6 +1,7 @@
 package amqptransport
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -21,11 +23,28 @@ const (
 	// dialTimeout is how long one host may take to accept. A host whose network swallows everything then costs neither the
 	// time of the other hosts nor, when it is back, more than this.
 	dialTimeout = 3 * time.Second
-	frameSize   = 128 << 10
+	// greetingTimeout is how long a host that has accepted may take to say its first word. One that has stopped, or a load
+	// balancer with nothing behind it, accepts too, and must not use up the time of the other hosts.
+	greetingTimeout = 5 * time.Second
+	frameSize       = 128 << 10
 )
 
 // errUnreached: nobody listens at an address, or nobody answers from there.
 var errUnreached = errors.New("not reached")
+
+// hearing is a connection that remembers whether anything came from the other side.
+type hearing struct {
+	net.Conn
+	heard atomic.Bool
+}
+
+func (h *hearing) Read(b []byte) (int, error) {
+	n, err := h.Conn.Read(b)
+	if n > 0 {
+		h.heard.Store(true)
+	}
+	return n, err
+}
 
 // dialer opens connections. It goes around the client library's own dialing, which would need the password inside a
 // URL and prints that URL in errors.
@@ -64,11 +83,11 @@ func newDialer(c transport.Config, s *settings) (*dialer, error) {
 		d.config.Locale = "en_US"
 	}
 	if s.secure {
-		custom, err := customTLS(c, s.config.Connection.TLSConfig, d.config.TLSClientConfig)
-		if err != nil {
+		own := cmp.Or(s.config.Connection.TLSConfig, d.config.TLSClientConfig)
+		if err := checkOwnTLS(c, own); err != nil {
 			return nil, err
 		}
-		d.tls = func() (*tls.Config, error) { return tlsConfig(c.TLS, custom) }
+		d.tls = func() (*tls.Config, error) { return tlsConfig(c.TLS, own) }
 		if _, err := d.tls(); err != nil {
 			return nil, err
 		}
@@ -133,20 +152,31 @@ func (d *dialer) open(ctx context.Context, address, role string, desks int) (*se
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnreached, err)
 	}
+	line := &hearing{Conn: wire}
+	greeting := time.AfterFunc(greetingTimeout, func() {
+		if !line.heard.Load() {
+			_ = wire.Close()
+		}
+	})
+	defer greeting.Stop()
 	// The handshake of the client library knows no context.
 	stop := context.AfterFunc(ctx, func() { _ = wire.Close() })
-	stream, conn, err := d.handshake(ctx, wire, address, role, desks)
+	stream, conn, err := d.handshake(ctx, line, address, role, desks)
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
 		_ = wire.Close()
+		if !line.heard.Load() {
+			// A load balancer accepts for a broker that is away, and a stopped process for nobody.
+			return nil, fmt.Errorf("%w: the connection ended before a word from the other side: %w", errUnreached, err)
+		}
 		return nil, explained(err, d.config.Vhost)
 	}
 	return newSession(conn, stream), nil
 }
 
-func (d *dialer) handshake(ctx context.Context, wire net.Conn, address, role string, desks int) (*stream, *amqp.Connection, error) {
+func (d *dialer) handshake(ctx context.Context, wire *hearing, address, role string, desks int) (*stream, *amqp.Connection, error) {
 	s := newStream(wire, wire, desks)
 	if d.tls != nil {
 		config, err := d.tls()

@@ -158,7 +158,7 @@ func newGate(t *testing.T, server tls.Certificate, clients *x509.CertPool) *gate
 // change gives the gate another certificate, other clients and another version for the connections to come, and cuts those
 // that there are.
 func (g *gate) change(server tls.Certificate, clients *x509.CertPool, version uint16) {
-	config := &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: version, Certificates: []tls.Certificate{server}} //nolint:gosec // it plays a server of long ago
+	config := &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: version, Certificates: []tls.Certificate{server}}
 	if clients != nil {
 		config.ClientAuth, config.ClientCAs = tls.RequireAndVerifyClientCert, clients
 	}

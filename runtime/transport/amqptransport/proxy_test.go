@@ -23,6 +23,7 @@ type proxy struct {
 	pipes    map[*pipe]bool
 	silent   bool
 	blocking bool
+	refusing bool
 	closed   bool
 }
 
@@ -70,6 +71,13 @@ func (p *proxy) accept() {
 		client, err := p.listener.Accept()
 		if err != nil {
 			return
+		}
+		p.mu.Lock()
+		refusing := p.refusing
+		p.mu.Unlock()
+		if refusing {
+			_ = client.Close()
+			continue
 		}
 		server, err := net.Dial("tcp", p.broker)
 		if err != nil {
@@ -151,6 +159,13 @@ func (p *proxy) cut() {
 			_ = conn.Close()
 		}
 	}
+}
+
+// refuse closes every new connection at once, as what stands in front of a broker does while that is away.
+func (p *proxy) refuse(on bool) {
+	p.mu.Lock()
+	p.refusing = on
+	p.mu.Unlock()
 }
 
 // silence holds back everything, both ways, without closing anything.

@@ -11,25 +11,23 @@ import (
 	"github.com/asyncpb/async/runtime/transport"
 )
 
-// customTLS returns the program's own TLS configuration, nil if there is none. What it must not allow is refused, unless the
-// connection may be insecure.
-func customTLS(c transport.Config, custom ...*tls.Config) (*tls.Config, error) {
-	for _, own := range custom {
-		switch {
-		case own == nil:
-		case c.TLS != nil:
-			return nil, errors.New("TLS is configured twice: by files and by WithConfig; remove one")
-		case c.Insecure:
-			return own, nil
-		case own.InsecureSkipVerify && own.VerifyConnection == nil && own.VerifyPeerCertificate == nil:
-			return nil, errors.New("WithConfig: InsecureSkipVerify talks to whoever answers: name the authority in RootCAs, or allow it with insecure: true")
-		case own.MinVersion != 0 && own.MinVersion < tls.VersionTLS12:
-			return nil, errors.New("WithConfig: MinVersion is below TLS 1.2: leave it out, or allow it with insecure: true")
-		default:
-			return own, nil
-		}
+// checkOwnTLS refuses a program's own TLS configuration beside files, and what it must not allow unless the connection may be
+// insecure. own is nil if there is none.
+func checkOwnTLS(c transport.Config, own *tls.Config) error {
+	switch {
+	case own == nil:
+		return nil
+	case c.TLS != nil:
+		return errors.New("TLS is configured twice: by files and by WithConfig; remove one")
+	case c.Insecure:
+		return nil
+	case own.InsecureSkipVerify && own.VerifyConnection == nil && own.VerifyPeerCertificate == nil:
+		return errors.New("WithConfig: InsecureSkipVerify talks to whoever answers: name the authority in RootCAs, or allow it with insecure: true")
+	case own.MinVersion != 0 && own.MinVersion < tls.VersionTLS12:
+		return errors.New("WithConfig: MinVersion is below TLS 1.2: leave it out, or allow it with insecure: true")
+	default:
+		return nil
 	}
-	return nil, nil
 }
 
 // tlsConfig makes the configuration of one connection: of the program's own, else of the files as they are now, so that a

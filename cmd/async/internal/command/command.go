@@ -62,7 +62,9 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 var credentials = regexp.MustCompile(`://\S*@`)
 
 // withoutPasswords is the text of err. What is wrong with a command line is quoted from it, and a URL may be in the wrong place.
-func withoutPasswords(err error) string { return credentials.ReplaceAllString(err.Error(), "://[redacted]@") }
+func withoutPasswords(err error) string {
+	return credentials.ReplaceAllString(err.Error(), "://[redacted]@")
+}
 
 func (s *session) root() *cobra.Command {
 	root := parent("async", "Look after the dead letters and the groups of a message broker", `async looks into the queues of protoc-gen-async on a message broker.

@@ -28,6 +28,9 @@ var colors = map[string]string{
 	"caller": "#8a94a6", "send": "#2f6fde", "queue": "#f2b84b", "process": "#2f9e62", "receive": "#19a3b5", "settle": "#8a5bd1",
 }
 
+// failure is the colour around what has failed.
+const failure = "#c62828"
+
 var legend = []string{"caller", "send", "queue", "process", "receive", "settle"}
 
 // axis maps time to pixels. Microseconds stand beside seconds here, so the pauses between two events are drawn by their logarithm:
@@ -83,7 +86,8 @@ func (t *Trace) draw(out *strings.Builder) {
 		fmt.Fprintf(out, `<rect x="%d" y="41" width="12" height="12" rx="2" fill="%s"/><text x="%d" y="51" fill="#1d2733">%s</text>`+"\n", x, colors[phase], x+17, phase)
 		x += 92
 	}
-	fmt.Fprintf(out, `<text x="%d" y="51" fill="#6b7685" font-size="11">time runs to the right, on a logarithmic scale</text>`+"\n", x)
+	fmt.Fprintf(out, `<rect x="%d" y="42" width="10" height="10" rx="2" fill="none" stroke="%s" stroke-width="2"/><text x="%d" y="51" fill="#1d2733">failed</text>`+"\n", x+1, failure, x+17)
+	fmt.Fprintf(out, `<text x="%d" y="26" text-anchor="end" fill="#6b7685" font-size="11">time runs to the right, on a logarithmic scale</text>`+"\n", width-16)
 	a := newAxis(t.rows)
 	places := make(map[trace.SpanID]int)
 	for i := range t.rows {
@@ -109,7 +113,7 @@ func (t *Trace) drawRow(out, arrows *strings.Builder, a axis, i int, places map[
 	}
 	stroke := ""
 	if r.Status().Code == codes.Error {
-		stroke = ` stroke="#c62828" stroke-width="2"`
+		stroke = ` stroke="` + failure + `" stroke-width="2"`
 	}
 	fmt.Fprintf(out, `<rect x="%.1f" y="%d" width="%.1f" height="%d" rx="2" fill="%s"%s><title>%s</title></rect>`+"\n",
 		from, y, max(to-from, shortly), bar, colors[r.phase], stroke, html.EscapeString(r.Name()))

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/asyncpb/async/examples/internal/console"
 )
 
@@ -25,7 +27,32 @@ func (t *Trace) label(r *row) string {
 	if operation, _, _ := strings.Cut(r.Name(), " "); operation == "order" {
 		return r.Name()
 	}
-	return short(r.Name())
+	name := short(r.Name())
+	if attempt := value(r, "async.delivery.attempt"); r.phase == "process" && attempt != "" && attempt != "1" {
+		return name + ", attempt " + attempt
+	}
+	// What a failed handling sends of the same message is another attempt, or a dead letter.
+	cause := t.find(r.Parent().SpanID())
+	if cause == nil || cause.phase != "process" || r.phase != "send" || value(cause, "messaging.message.id") != value(r, "messaging.message.id") {
+		return name
+	}
+	switch value(cause, "async.settle.outcome") {
+	case "retry":
+		return strings.Replace(name, "publish", "retry", 1)
+	case "dead_letter":
+		return strings.Replace(name, "publish dead", "dead letter", 1)
+	default:
+		return name
+	}
+}
+
+func (t *Trace) find(id trace.SpanID) *row {
+	for i := range t.rows {
+		if t.rows[i].SpanContext().SpanID() == id {
+			return &t.rows[i]
+		}
+	}
+	return nil
 }
 
 // Table prints the phases of every message of the trace: sending, waiting in the queue, handling, and all of it.

@@ -53,3 +53,31 @@ func TestATraceIsDrawnAndItsPhasesArePrinted(t *testing.T) {
 		t.Error("a trace that is not there was drawn")
 	}
 }
+
+func TestRetriesAndDeadLettersAreCalledSo(t *testing.T) {
+	t.Parallel()
+	recorder := new(waterfall.Recorder)
+	tracer := sdktrace.NewTracerProvider(sdktrace.WithSyncer(recorder)).Tracer("test")
+	ctx, order := tracer.Start(context.Background(), "order 1")
+	of := func(operation string, more ...attribute.KeyValue) trace.SpanStartOption {
+		return trace.WithAttributes(append(more, attribute.String("messaging.operation.type", operation), attribute.String("messaging.message.id", "m"))...)
+	}
+	handled := func(attempt int, outcome string) trace.SpanStartOption {
+		return of("process", attribute.Int("async.delivery.attempt", attempt), attribute.String("async.settle.outcome", outcome))
+	}
+	first, process := tracer.Start(ctx, "process demo.Orders.Ship", handled(1, "retry"))
+	_, retry := tracer.Start(first, "publish demo.Orders.Ship", of("send"))
+	retry.End()
+	process.End()
+	second, process := tracer.Start(ctx, "process demo.Orders.Ship", handled(2, "dead_letter"))
+	_, dead := tracer.Start(second, "publish demo.Orders.Ship--shop--dead", of("send"))
+	dead.End()
+	process.End()
+	order.End()
+	picture := string(recorder.Trace("order 1").SVG())
+	for _, want := range []string{">process Ship<", ">retry Ship<", ">process Ship, attempt 2<", ">dead letter Ship<", ">failed<"} {
+		if !strings.Contains(picture, want) {
+			t.Errorf("%s is not in the picture", want)
+		}
+	}
+}
