@@ -25,6 +25,9 @@ SHORT ?=
 FUZZTIME ?= 10s
 FAULTS ?=
 DURATION ?= 1h
+RATE ?= 300
+AT_MOST ?= 0
+TIMES ?= 0
 
 .PHONY: all
 all: generate build test lint ## Generate, build, test and lint
@@ -107,11 +110,11 @@ faults: ## Break what can be broken, for a short time each, at quorum queues (FA
 	@.tmp/faults run --queues quorum --faults '$(FAULTS)'
 
 .PHONY: faults-full
-faults-full: ## Break everything for as long as its bars ask, and write docs/reliability.md (hours)
+faults-full: ## Break everything for as long as its bars ask, and write docs/reliability.md (hours; FAULTS=, AT_MOST=1m, TIMES=5)
 	@$(GO) build -o .tmp/faults ./test/faults
-	@.tmp/faults run --full --out docs
+	@.tmp/faults run --full --out docs --faults '$(FAULTS)' --at-most $(AT_MOST) --times $(TIMES)
 
 .PHONY: soak
-soak: ## Break something at random every 30 seconds (DURATION=1h)
+soak: ## Break something at random every 30 seconds (DURATION=1h RATE=300)
 	@$(GO) build -o .tmp/faults ./test/faults
-	@.tmp/faults soak --duration $(DURATION)
+	@.tmp/faults soak --duration $(DURATION) --rate $(RATE) --out docs

@@ -3,6 +3,7 @@ module github.com/asyncpb/async/benchmarks
 go 1.26.0
 
 require (
+	connectrpc.com/connect/v2 v2.0.2
 	github.com/ThreeDotsLabs/watermill v1.5.2
 	github.com/ThreeDotsLabs/watermill-amqp/v3 v3.1.0
 	github.com/asyncpb/async v0.0.0

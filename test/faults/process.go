@@ -19,8 +19,8 @@ import (
 
 // place is the flags that producers and consumers share.
 type place struct {
-	url, namespace, app, stream, journal string
-	log                                  bool
+	url, namespace, app, stream, journal, gauges string
+	log                                          bool
 }
 
 func (p *place) flags(f *flag.FlagSet) {
@@ -29,6 +29,7 @@ func (p *place) flags(f *flag.FlagSet) {
 	f.StringVar(&p.app, "app", "faults", "the group that handles ordered messages")
 	f.StringVar(&p.stream, "stream", "commands", "commands (unordered) or ordered (by key)")
 	f.StringVar(&p.journal, "journal", "", "the file to write to; it is continued if it is there")
+	f.StringVar(&p.gauges, "gauges", "", "a file to write goroutines, heap and descriptors to, every 5 s; default none")
 	f.BoolVar(&p.log, "log", false, "log to standard error")
 }
 
@@ -55,6 +56,17 @@ func (p *place) open(ctx context.Context, stderr io.Writer, opts ...async.Option
 		return "", nil, nil, errors.Join(err, j.Close())
 	}
 	return stream, j, rt, nil
+}
+
+// measure writes down what the process has in use until ctx ends, and then tells how that went.
+func (p *place) measure(ctx context.Context) <-chan error {
+	done := make(chan error, 1)
+	if p.gauges == "" {
+		done <- nil
+		return done
+	}
+	go func() { done <- load.Measure(ctx, p.gauges) }()
+	return done
 }
 
 func produce(ctx context.Context, args []string, _, stderr io.Writer) error {
@@ -85,7 +97,11 @@ func produce(ctx context.Context, args []string, _, stderr io.Writer) error {
 		return err
 	}
 	p.Stream, p.Journal, p.Path = stream, j, where.journal
-	return errors.Join(p.Produce(ctx, rt), rt.Close(), j.Write(journal.Entry{Kind: journal.Ended}), j.Close())
+	measuring, stop := context.WithCancel(ctx)
+	measured := where.measure(measuring)
+	err = p.Produce(ctx, rt)
+	stop()
+	return errors.Join(err, <-measured, rt.Close(), j.Write(journal.Entry{Kind: journal.Ended}), j.Close())
 }
 
 func consume(ctx context.Context, args []string, _, stderr io.Writer) error {
@@ -109,7 +125,11 @@ func consume(ctx context.Context, args []string, _, stderr io.Writer) error {
 		return err
 	}
 	c.Stream, c.Journal = stream, j
-	return errors.Join(c.Consume(ctx, rt), rt.Close(), j.Write(journal.Entry{Kind: journal.Ended}), j.Close())
+	measuring, stop := context.WithCancel(ctx)
+	measured := where.measure(measuring)
+	err = c.Consume(ctx, rt)
+	stop()
+	return errors.Join(err, <-measured, rt.Close(), j.Write(journal.Entry{Kind: journal.Ended}), j.Close())
 }
 
 // paths is a flag that may be given several times.

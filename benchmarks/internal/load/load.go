@@ -11,12 +11,14 @@ type Mode string
 
 // The modes of sending. Sync waits for the broker's confirm of each message, in each of [Load].Callers goroutines. Async
 // is one caller who does not wait, in a window. Batch is one caller who sends [BatchSize] messages at once and waits for
-// all. NoConfirm does not ask the broker at all.
+// all. NoConfirm does not ask the broker at all. Request waits for an answer, in each of Callers goroutines: the message
+// has arrived when its own answer is back.
 const (
 	Sync      Mode = "sync"
 	Async     Mode = "async"
 	Batch     Mode = "batch"
 	NoConfirm Mode = "no confirm"
+	Request   Mode = "request and reply"
 )
 
 // BatchSize is how many messages a batch has.

@@ -65,7 +65,7 @@ func (s *session) Send(ctx context.Context, src *load.Source) error {
 		return s.sendBatches(ctx, src)
 	case load.Async:
 		return s.Fill(ctx, src)
-	case load.NoConfirm:
+	case load.NoConfirm, load.Request:
 	}
 	return fmt.Errorf("a generated publisher has no mode %q", s.load.Mode)
 }

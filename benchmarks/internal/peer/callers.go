@@ -3,7 +3,9 @@ package peer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
+	"time"
 
 	"github.com/asyncpb/async/benchmarks/internal/load"
 )
@@ -30,4 +32,20 @@ func Callers(ctx context.Context, n int, s *load.Source, send func(ctx context.C
 	}
 	all.Wait()
 	return errors.Join(errs...)
+}
+
+// Ask calls ask for each number of a source, from n goroutines, and marks those that come back with the time of their call.
+func Ask(ctx context.Context, n int, s *load.Source, mark load.HandleFunc, ask func(ctx context.Context, number int) (answer int, err error)) error {
+	return Callers(ctx, n, s, func(ctx context.Context, number int, _ int64) error {
+		began := time.Now().UnixNano()
+		answer, err := ask(ctx, number)
+		if err != nil {
+			return err
+		}
+		if answer != number {
+			return fmt.Errorf("request %d got the reply of %d", number, answer)
+		}
+		mark(number, began)
+		return nil
+	})
 }

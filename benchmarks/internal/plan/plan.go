@@ -42,6 +42,7 @@ func All(b *broker.Broker) []Part {
 		{Title: "Publish", Contests: c.publish()},
 		{Title: "Consume", Contests: c.consume()},
 		{Title: "End to end", Contests: c.endToEnd()},
+		{Title: "Requests", Contests: c.requests()},
 		{Title: "Latency at a fixed rate", Contests: c.latency()},
 		{Title: "Cost that does not grow", Contests: c.scaling()},
 	}

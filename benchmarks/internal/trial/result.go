@@ -16,7 +16,8 @@ type Result struct {
 	// Left is how many messages were still in the queue when the session had closed. A few may be: what acknowledges them
 	// can be lost on its way through the broker when its channel is closed.
 	Left int
-	// P50, P99 and P999 are latencies from the intended time of a send to its handler, where the load has a rate.
+	// P50, P99 and P999 are latencies: from the intended time of a send to its handler, where the load has a rate; from a
+	// request to its reply.
 	P50, P99, P999 time.Duration
 	// LiveHeap is the largest heap in use during the run, in bytes, where that was measured.
 	LiveHeap uint64

@@ -115,8 +115,10 @@ func through(ctx context.Context, s peer.Session, l load.Load, n int) (r Result,
 	var watch *load.Stopwatch
 	done := t.Watch(n+warm, func() { handled = watch.Stop() })
 	source := load.NewSource(0, n)
-	if l.Rate > 0 {
+	if l.Rate > 0 || l.Mode == load.Request {
 		t.KeepLatencies()
+	}
+	if l.Rate > 0 {
 		source = load.NewPacedSource(0, n, l.Rate)
 	}
 	if err := s.Receive(ctx, l.Handler(t)); err != nil {

@@ -360,7 +360,9 @@ const file_bench_v1_bench_proto_rawDesc = "" +
 	"\x05cents\x18\x04 \x01(\x03R\x05cents2}\n" +
 	"\x05Meter\x12:\n" +
 	"\x06Record\x12\x10.bench.v1.Sample\x1a\x16.google.protobuf.Empty\"\x06\xfa\xd9\"\x02\x12\x00\x128\n" +
-	"\x05Place\x12\x0f.bench.v1.Order\x1a\x16.google.protobuf.Empty\"\x06\xfa\xd9\"\x02\x12\x00B:Z8github.com/asyncpb/async/benchmarks/gen/bench/v1;benchv1b\x06proto3"
+	"\x05Place\x12\x0f.bench.v1.Order\x1a\x16.google.protobuf.Empty\"\x06\xfa\xd9\"\x02\x12\x0029\n" +
+	"\x04Desk\x121\n" +
+	"\x03Ask\x12\x10.bench.v1.Sample\x1a\x10.bench.v1.Sample\"\x06\xfa\xd9\"\x02\x1a\x00B:Z8github.com/asyncpb/async/benchmarks/gen/bench/v1;benchv1b\x06proto3"
 
 var (
 	file_bench_v1_bench_proto_rawDescOnce sync.Once
@@ -387,10 +389,12 @@ var file_bench_v1_bench_proto_depIdxs = []int32{
 	3, // 1: bench.v1.Order.lines:type_name -> bench.v1.Line
 	0, // 2: bench.v1.Meter.Record:input_type -> bench.v1.Sample
 	1, // 3: bench.v1.Meter.Place:input_type -> bench.v1.Order
-	4, // 4: bench.v1.Meter.Record:output_type -> google.protobuf.Empty
-	4, // 5: bench.v1.Meter.Place:output_type -> google.protobuf.Empty
-	4, // [4:6] is the sub-list for method output_type
-	2, // [2:4] is the sub-list for method input_type
+	0, // 4: bench.v1.Desk.Ask:input_type -> bench.v1.Sample
+	4, // 5: bench.v1.Meter.Record:output_type -> google.protobuf.Empty
+	4, // 6: bench.v1.Meter.Place:output_type -> google.protobuf.Empty
+	0, // 7: bench.v1.Desk.Ask:output_type -> bench.v1.Sample
+	5, // [5:8] is the sub-list for method output_type
+	2, // [2:5] is the sub-list for method input_type
 	2, // [2:2] is the sub-list for extension type_name
 	2, // [2:2] is the sub-list for extension extendee
 	0, // [0:2] is the sub-list for field type_name
@@ -409,7 +413,7 @@ func file_bench_v1_bench_proto_init() {
 			NumEnums:      0,
 			NumMessages:   4,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   2,
 		},
 		GoTypes:           file_bench_v1_bench_proto_goTypes,
 		DependencyIndexes: file_bench_v1_bench_proto_depIdxs,

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strconv"
@@ -126,6 +127,34 @@ func (w *Writer) Sync() error { return w.file.Sync() }
 // Close closes the file.
 func (w *Writer) Close() error { return w.file.Close() }
 
+// tail is how much of a journal Tail reads: what some seconds write.
+const tail = 1 << 20
+
+// Tail returns the last entries of a journal, and none if it was never made.
+func Tail(path string) (entries []Entry, err error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	from := max(info.Size()-tail, 0)
+	data, err := io.ReadAll(io.NewSectionReader(file, from, tail))
+	if err != nil {
+		return nil, err
+	}
+	if from > 0 {
+		data = data[bytes.IndexByte(data, '\n')+1:]
+	}
+	return parseAll(path, data)
+}
+
 // Read returns the entries of journals, file by file. A last line that was cut short by the end of its process is left
 // out, and so is a journal that was never made; any other line that is none is an error.
 func Read(paths ...string) ([]Entry, error) {
@@ -138,18 +167,28 @@ func Read(paths ...string) ([]Entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		whole := data[:bytes.LastIndexByte(data, '\n')+1]
-		lines := bufio.NewScanner(bytes.NewReader(whole))
-		for n := 1; lines.Scan(); n++ {
-			e, err := parse(lines.Text())
-			if err != nil {
-				return nil, fmt.Errorf("%s:%d: not a line of a journal: %w", path, n, err)
-			}
-			all = append(all, e)
+		entries, err := parseAll(path, data)
+		if err != nil {
+			return nil, err
 		}
-		if err := lines.Err(); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+		all = append(all, entries...)
+	}
+	return all, nil
+}
+
+func parseAll(path string, data []byte) ([]Entry, error) {
+	var all []Entry
+	whole := data[:bytes.LastIndexByte(data, '\n')+1]
+	lines := bufio.NewScanner(bytes.NewReader(whole))
+	for n := 1; lines.Scan(); n++ {
+		e, err := parse(lines.Text())
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: not a line of a journal: %w", path, n, err)
 		}
+		all = append(all, e)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return all, nil
 }

@@ -31,7 +31,8 @@ var homes = []string{"/usr/lib/rabbitmq/bin", "/opt/rabbitmq/sbin", "/usr/local/
 // Node is one server. Start and the ends of it are called by one goroutine at a time.
 type Node struct {
 	dir, scripts string
-	port         int
+	name         string
+	port, epmd   int
 	env          []string
 
 	mu     sync.Mutex
@@ -74,7 +75,8 @@ func (n *Node) prepare() error {
 	if err != nil {
 		return err
 	}
-	n.port = ports[0]
+	n.port, n.epmd = ports[0], ports[2]
+	n.name = "async-faults-" + strconv.Itoa(n.port) + "@localhost"
 	file := func(name string) string { return filepath.Join(n.dir, name) }
 	config := fmt.Sprintf("listeners.tcp.1 = 127.0.0.1:%d\nlog.console = false\nvm_memory_high_watermark.absolute = 1GB\ndisk_free_limit.absolute = 50MB\n", n.port)
 	for name, text := range map[string]string{"rabbitmq.conf": config, "enabled_plugins": "[].\n", "env.conf": ""} {
@@ -84,7 +86,7 @@ func (n *Node) prepare() error {
 	}
 	n.env = append(os.Environ(),
 		"HOME="+n.dir,
-		"RABBITMQ_NODENAME=async-faults-"+strconv.Itoa(n.port)+"@localhost",
+		"RABBITMQ_NODENAME="+n.name,
 		"RABBITMQ_NODE_IP_ADDRESS=127.0.0.1",
 		"RABBITMQ_NODE_PORT="+strconv.Itoa(n.port),
 		"RABBITMQ_DIST_PORT="+strconv.Itoa(ports[1]),

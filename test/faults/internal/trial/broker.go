@@ -119,7 +119,7 @@ func alarms(ctx context.Context, s *session) (int, error) {
 		if _, err := s.node.Control(ctx, k.set...); err != nil {
 			return i, err
 		}
-		_, err := s.since(ctx, began, journal.Blocked, s.sent)
+		_, err := s.since(ctx, began, journal.Blocked)
 		err = errors.Join(err, load.Pass(ctx, s.length(3*time.Second, time.Minute)))
 		_, healErr := s.node.Control(ctx, k.heal...)
 		if err := errors.Join(err, healErr); err != nil {

@@ -35,6 +35,8 @@ type Fault struct {
 	Title string
 	// Load is what goes through meanwhile.
 	Load Load
+	// Nodes is how many brokers hold the queues together; default 1.
+	Nodes int
 	// Lossy: what goes wrong takes messages away by itself, such as the end of their queue.
 	Lossy bool
 	// inject breaks and heals, and returns how often something was broken. Ready says that the load flows.
@@ -45,29 +47,37 @@ type Fault struct {
 
 // Result is what became of the messages.
 type Result struct {
-	Fault        string             `json:"fault"`
-	Title        string             `json:"title"`
-	Queue        string             `json:"queue"`
-	Sent         int                `json:"sent"`
-	Accepted     int                `json:"accepted"`
-	Processed    int                `json:"processed"`
-	Dead         int                `json:"dead"`
-	Injected     int                `json:"injected"`
-	Lost         int                `json:"lost"`
-	Phantom      int                `json:"phantom"`
-	Duplicate    int                `json:"duplicate"`
-	Reordered    int                `json:"reordered"`
-	Misdelivered int                `json:"misdelivered"`
-	Stuck        int                `json:"stuck"`
-	Corrupt      int                `json:"corrupt"`
-	Seconds      float64            `json:"seconds"`
-	Figures      map[string]float64 `json:"figures,omitempty"`
+	Fault string `json:"fault"`
+	Title string `json:"title"`
+	Queue string `json:"queue"`
+	// Length is how long the fault lasted, and Began when.
+	Length string    `json:"length,omitempty"`
+	Began  time.Time `json:"began,omitzero"`
+	// NotApplicable is why this fault means nothing at this queue; everything below is empty then.
+	NotApplicable string             `json:"not_applicable,omitempty"`
+	Sent          int                `json:"sent,omitempty"`
+	Accepted      int                `json:"accepted"`
+	Processed     int                `json:"processed"`
+	Dead          int                `json:"dead"`
+	Injected      int                `json:"injected"`
+	Lost          int                `json:"lost"`
+	Phantom       int                `json:"phantom"`
+	Duplicate     int                `json:"duplicate"`
+	Reordered     int                `json:"reordered"`
+	Misdelivered  int                `json:"misdelivered"`
+	Stuck         int                `json:"stuck"`
+	Corrupt       int                `json:"corrupt"`
+	Seconds       float64            `json:"seconds"`
+	Figures       map[string]float64 `json:"figures,omitempty"`
 	// Broken is one sentence for each bar that did not hold.
 	Broken []string `json:"broken,omitempty"`
 }
 
 // String is the result in one line.
 func (r *Result) String() string {
+	if r.NotApplicable != "" {
+		return fmt.Sprintf("%-4s %-7s %s: not applicable: %s", r.Fault, r.Queue, r.Title, r.NotApplicable)
+	}
 	var figures strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(r.Figures)) {
 		fmt.Fprintf(&figures, ", %s %.1f", name, r.Figures[name])
@@ -82,14 +92,14 @@ func (r *Result) String() string {
 
 // Lab is where faults are tried. It tries one at a time.
 type Lab struct {
+	Length
+
 	node *node.Node
-	full bool
 	runs int
 }
 
-// NewLab starts a broker. Full makes faults last as long as the documentation says, else they are short. The caller
-// calls Close.
-func NewLab(ctx context.Context, full bool) (*Lab, error) {
+// NewLab starts a broker, for faults of a length. The caller calls Close.
+func NewLab(ctx context.Context, length Length) (*Lab, error) {
 	n, err := node.New()
 	if err != nil {
 		return nil, err
@@ -97,7 +107,7 @@ func NewLab(ctx context.Context, full bool) (*Lab, error) {
 	if err := n.Start(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
-	return &Lab{node: n, full: full}, nil
+	return &Lab{Length: length, node: n}, nil
 }
 
 // Close ends the broker and removes everything that it had.
@@ -105,10 +115,18 @@ func (l *Lab) Close() error { return l.node.Close() }
 
 // Try runs a fault at queues of a type, quorum or classic.
 func (l *Lab) Try(ctx context.Context, f Fault, queue string) (r *Result, err error) {
+	if f.Nodes > 1 && queue != "quorum" {
+		return &Result{Fault: f.Number, Title: f.Title, Queue: queue, NotApplicable: "such a queue lives on one node only"}, nil
+	}
 	l.runs++
 	began := time.Now()
 	s := &session{Lab: l, fault: f, queue: queue, namespace: fmt.Sprintf("faults%d", l.runs), figures: make(map[string]float64)}
 	defer func() { err = errors.Join(err, s.close()) }()
+	if f.Nodes > 1 {
+		if s.nodes, err = node.NewCluster(ctx, f.Nodes); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
@@ -124,7 +142,7 @@ func (l *Lab) Try(ctx context.Context, f Fault, queue string) (r *Result, err er
 		return nil, err
 	}
 	r = &Result{
-		Fault: f.Number, Title: f.Title, Queue: queue, Injected: injected,
+		Fault: f.Number, Title: f.Title, Queue: queue, Length: l.String(), Began: began.UTC().Truncate(time.Second), Injected: injected,
 		Sent: report.Sent, Accepted: report.Accepted, Processed: report.Handled, Dead: report.Dead,
 		Lost: len(report.Lost), Phantom: len(report.Phantom), Duplicate: len(report.Duplicate), Reordered: len(report.Reordered),
 		Misdelivered: len(report.Misdelivered), Stuck: len(report.Stuck), Corrupt: len(report.Corrupt),
@@ -144,6 +162,11 @@ func (l *Lab) Try(ctx context.Context, f Fault, queue string) (r *Result, err er
 	}
 	r.Seconds = time.Since(began).Seconds()
 	return r, nil
+}
+
+// Failed is the result of a fault that could not be tried to its end, because of err.
+func (l *Lab) Failed(f Fault, queue string, err error) *Result {
+	return &Result{Fault: f.Number, Title: f.Title, Queue: queue, Length: l.String(), Broken: []string{"was not tried to its end: " + err.Error()}}
 }
 
 // open starts the proxies, the consumer and the producer, and returns when messages flow.

@@ -8,22 +8,6 @@ import (
 	"github.com/asyncpb/async/test/faults/internal/proxy"
 )
 
-// length picks how long something lasts.
-func (s *session) length(short, full time.Duration) time.Duration {
-	if s.full {
-		return full
-	}
-	return short
-}
-
-// often picks how often something happens.
-func (s *session) often(short, full int) int {
-	if s.full {
-		return full
-	}
-	return short
-}
-
 // cuts resets the connections of a proxy again and again.
 func (s *session) cuts(ctx context.Context, p *proxy.Proxy, every, length time.Duration) (int, error) {
 	cuts := 0

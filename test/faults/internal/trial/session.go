@@ -12,11 +12,15 @@ import (
 	"github.com/asyncpb/async/test/faults/internal/check"
 	"github.com/asyncpb/async/test/faults/internal/journal"
 	"github.com/asyncpb/async/test/faults/internal/load"
+	"github.com/asyncpb/async/test/faults/internal/node"
 	"github.com/asyncpb/async/test/faults/internal/proxy"
 )
 
 // patience is how long a trial waits for what must happen, such as the last message, before it gives up.
 const patience = 90 * time.Second
+
+// gaugeSuffix is added to the name of a journal for what its process had in use.
+const gaugeSuffix = ".gauges"
 
 // heartbeat is what the connections of a trial use.
 const heartbeat = 5 * time.Second
@@ -28,6 +32,7 @@ type session struct {
 	queue     string
 	namespace string
 	dir       string
+	nodes     []*node.Node // of a cluster, which is used without proxies
 	sending   *proxy.Proxy
 	taking    *proxy.Proxy
 	producer  *process
@@ -41,11 +46,18 @@ type session struct {
 func (s *session) journal(name string) string { return filepath.Join(s.dir, name) }
 
 func (s *session) url(p *proxy.Proxy) string {
-	return fmt.Sprintf("amqp://guest:guest@%s/?queue_type=%s&heartbeat=%s", p.Address(), s.queue, heartbeat)
+	hosts := p.Address()
+	if len(s.nodes) > 0 {
+		hosts = node.Addresses(s.nodes)
+	}
+	return fmt.Sprintf("amqp://guest:guest@%s/?queue_type=%s&heartbeat=%s", hosts, s.queue, heartbeat)
 }
 
 func (s *session) common(p *proxy.Proxy, name string) []string {
-	return []string{"--url", s.url(p), "--namespace", s.namespace, "--stream", string(s.fault.Load.Stream), "--journal", s.journal(name)}
+	return []string{
+		"--url", s.url(p), "--namespace", s.namespace, "--stream", string(s.fault.Load.Stream), "--journal", s.journal(name),
+		"--gauges", s.journal(name) + gaugeSuffix,
+	}
 }
 
 func (s *session) startProducer() error {
@@ -89,11 +101,27 @@ func (s *session) got() ([]journal.Entry, error) {
 	return journal.Read(append(paths, s.journal("dead"))...)
 }
 
+// recently reads the end of the journals of both sides, which is all that a look at the present needs.
+func (s *session) recently(kind journal.Kind) ([]journal.Entry, error) {
+	if kind != journal.Handled {
+		return journal.Tail(s.journal("producer"))
+	}
+	var all []journal.Entry
+	for i := range s.consumers {
+		entries, err := journal.Tail(s.journal("consumer-" + strconv.Itoa(i)))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, entries...)
+	}
+	return all, nil
+}
+
 // since waits for an entry of a kind that is younger than t, and returns how much.
-func (s *session) since(ctx context.Context, t time.Time, kind journal.Kind, read func() ([]journal.Entry, error)) (time.Duration, error) {
+func (s *session) since(ctx context.Context, t time.Time, kind journal.Kind) (time.Duration, error) {
 	var age time.Duration
 	err := eventually(ctx, patience, fmt.Sprintf("something is %s again", kind), func() (bool, error) {
-		entries, err := read()
+		entries, err := s.recently(kind)
 		for i := range entries {
 			if entries[i].Kind == kind && entries[i].At > t.UnixNano() {
 				age = time.Duration(entries[i].At - t.UnixNano())
@@ -107,8 +135,8 @@ func (s *session) since(ctx context.Context, t time.Time, kind journal.Kind, rea
 
 // flow waits until messages are accepted and handled that were so after t, and notes how long that took at most.
 func (s *session) flow(ctx context.Context, t time.Time, bar time.Duration) error {
-	accepted, err1 := s.since(ctx, t, journal.Accepted, s.sent)
-	handled, err2 := s.since(ctx, t, journal.Handled, s.got)
+	accepted, err1 := s.since(ctx, t, journal.Accepted)
+	handled, err2 := s.since(ctx, t, journal.Handled)
 	s.note("again accepted s", accepted.Seconds())
 	s.note("again handled s", handled.Seconds())
 	if bar > 0 && max(accepted, handled) > bar {
@@ -193,5 +221,5 @@ func (s *session) close() error {
 	if s.taking != nil {
 		s.taking.Close()
 	}
-	return os.RemoveAll(s.dir)
+	return errors.Join(node.CloseAll(s.nodes), os.RemoveAll(s.dir))
 }

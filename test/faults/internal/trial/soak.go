@@ -2,9 +2,11 @@ package trial
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
+	"github.com/asyncpb/async/test/faults/internal/check"
 	"github.com/asyncpb/async/test/faults/internal/load"
 	"github.com/asyncpb/async/test/faults/internal/proxy"
 )
@@ -12,14 +14,26 @@ import (
 // between is how much time a soak leaves from one fault to the next.
 const between = 30 * time.Second
 
-// Soak is a fault at random every 30 s, for a time. The same seed gives the same faults.
-func Soak(length time.Duration, seed uint64) Fault {
+// The first part of a soak, for which growth is not judged: a sixth of it, and ten minutes at most.
+const (
+	warmUpShare = 6
+	warmUpMost  = 10 * time.Minute
+)
+
+// leakBar is how much of anything may be added from the end of the warm-up to the end, as a share.
+const leakBar = 0.05
+
+// Soak is a fault of the network or the broker at random every 30 s, for a time, under rate messages a second. Producer and
+// consumer live through all of it, so that what they leak shows. The same seed gives the same faults.
+func Soak(length time.Duration, rate int, seed uint64) Fault {
+	var began time.Time
 	return Fault{
 		Number: "soak", Title: "a fault at random every 30 s",
-		Load: Load{Stream: load.Ordered, Rate: 1000, Writers: 32, Handling: time.Millisecond},
+		Load: Load{Stream: load.Ordered, Rate: rate, Writers: 32, Handling: time.Millisecond},
 		inject: func(ctx context.Context, s *session) (int, error) {
 			random := rand.New(rand.NewPCG(seed, seed))
 			injected := 0
+			began = time.Now()
 			for end := time.Now().Add(length); time.Now().Before(end); injected++ {
 				if err := s.mischief(ctx, random); err != nil {
 					return injected, err
@@ -34,7 +48,44 @@ func Soak(length time.Duration, seed uint64) Fault {
 			}
 			return injected, nil
 		},
+		judge: func(s *session, r *Result) error {
+			r.Length = length.String()
+			from := began.Add(min(length/warmUpShare, warmUpMost))
+			return errors.Join(s.leaks("producer", "producer", from), s.leaks("consumer", "consumer-0", from))
+		},
 	}
+}
+
+// leaks judges what one of the processes had in use from a time on.
+func (s *session) leaks(who, journal string, from time.Time) error {
+	gauges, err := load.ReadGauges(s.journal(journal) + gaugeSuffix)
+	if err != nil {
+		return err
+	}
+	var at, goroutines, heap, descriptors []int64
+	for _, g := range gauges {
+		if g.At < from.UnixNano() {
+			continue
+		}
+		at = append(at, g.At)
+		goroutines, heap, descriptors = append(goroutines, g.Goroutines), append(heap, g.Heap), append(descriptors, g.Descriptors)
+	}
+	if len(at) < 2 {
+		s.fail("the %s was measured %d times after the warm-up; let the soak last longer", who, len(at))
+		return nil
+	}
+	for _, k := range []struct {
+		what   string
+		values []int64
+	}{{"goroutines", goroutines}, {"heap", heap}, {"descriptors", descriptors}} {
+		grown := check.Growth(at, k.values)
+		s.figures[who+" "+k.what+" at the end"] = float64(k.values[len(k.values)-1])
+		s.figures[who+" "+k.what+" growth %"] = 100 * grown
+		if grown > leakBar {
+			s.fail("the %s of the %s grew by %.1f %% after the warm-up, and %.0f %% is allowed", k.what, who, 100*grown, 100*leakBar)
+		}
+	}
+	return nil
 }
 
 // mischief is one fault.
@@ -62,18 +113,6 @@ func (s *session) mischief(ctx context.Context, random *rand.Rand) error {
 		weather(proxy.Weather{Latency: 100 * time.Millisecond, Jitter: 50 * time.Millisecond}),
 		restart(s.node.Kill),
 		restart(s.node.Stop),
-		func() error {
-			if err := s.producer.kill(); err != nil {
-				return err
-			}
-			return s.startProducer()
-		},
-		func() error {
-			if err := s.consumer.kill(); err != nil {
-				return err
-			}
-			return s.startConsumer()
-		},
 	}
 	return deeds[random.IntN(len(deeds))]()
 }

@@ -3,13 +3,14 @@ package trial
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
 
 // Faults is every fault, in the order of their numbers.
 func Faults() []Fault {
-	all := slices.Concat(network(), broker(), crash(), poison())
+	all := slices.Concat(network(), broker(), cluster(), crash(), poison())
 	slices.SortStableFunc(all, func(a, b Fault) int {
 		return cmp.Or(cmp.Compare(ordinal(a.Number), ordinal(b.Number)), cmp.Compare(a.Number, b.Number))
 	})
@@ -46,4 +47,17 @@ func Choose(numbers string) ([]Fault, error) {
 		chosen = append(chosen, all[i])
 	}
 	return chosen, nil
+}
+
+// Sort puts results into the order of their faults; a soak comes last.
+func Sort(results []*Result) {
+	rank := func(r *Result) int {
+		if n := ordinal(r.Fault); n > 0 {
+			return n
+		}
+		return math.MaxInt
+	}
+	slices.SortStableFunc(results, func(a, b *Result) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Fault, b.Fault), cmp.Compare(b.Queue, a.Queue))
+	})
 }

@@ -192,3 +192,97 @@ func (s *MeterSubscriber) ReceivePlace(ctx context.Context) (*async.Delivery[*be
 func (s *MeterSubscriber) AllPlace(ctx context.Context) iter.Seq2[*async.Delivery[*benchv1.Order], error] {
 	return s.place.All(ctx)
 }
+
+// DeskName is the full name of the service.
+const DeskName = "bench.v1.Desk"
+
+// The logical topics of the service, before the namespace.
+const (
+	// DeskAskTopic is the topic of the request bench.v1.Desk.Ask.
+	DeskAskTopic = "bench.v1.Desk.Ask"
+)
+
+var deskAsk = async.Spec{
+	Service: DeskName, Method: "Ask", Kind: async.KindRequest, Topic: DeskAskTopic, Group: "bench.v1.Desk",
+	Type:   "bench.v1.Sample",
+	Input:  func() proto.Message { return new(benchv1.Sample) },
+	Output: func() proto.Message { return new(benchv1.Sample) },
+}
+
+// DeskClient sends the requests of bench.v1.Desk and receives their replies. It is safe for concurrent use.
+//
+// Desk answers.
+type DeskClient interface {
+	// Ask sends the request bench.v1.Desk.Ask and returns its reply, or the handler's error as *async.Error.
+	//
+	// Ask is answered with what was asked.
+	Ask(ctx context.Context, req *benchv1.Sample, opts ...async.SendOption) (*benchv1.Sample, error)
+	// AskAsync is Ask that does not wait: the call resolves with the reply. The request may be reused at once.
+	AskAsync(ctx context.Context, req *benchv1.Sample, opts ...async.SendOption) *async.Call[*benchv1.Sample]
+}
+
+type deskClient struct {
+	ask *async.Client[*benchv1.Sample, *benchv1.Sample]
+}
+
+// NewDeskClient returns a client on rt. It never fails: a wrong binding is the error of every call and of Run.
+func NewDeskClient(rt *async.Runtime, opts ...async.ClientOption) DeskClient {
+	return &deskClient{
+		ask: async.NewClient[*benchv1.Sample, *benchv1.Sample](rt, &deskAsk, opts...),
+	}
+}
+
+func (c *deskClient) Ask(ctx context.Context, req *benchv1.Sample, opts ...async.SendOption) (*benchv1.Sample, error) {
+	return c.ask.Call(ctx, req, opts...)
+}
+
+func (c *deskClient) AskAsync(ctx context.Context, req *benchv1.Sample, opts ...async.SendOption) *async.Call[*benchv1.Sample] {
+	return c.ask.CallAsync(ctx, req, opts...)
+}
+
+// DeskHandler handles what is sent through bench.v1.Desk. Its methods are called concurrently.
+//
+// The error of an event or command is a verdict: nil when it is handled, any other error to have it tried again, or what
+// async.Reject, async.RetryAfter and async.Drop return. The error of a request is its reply.
+//
+// Desk answers.
+type DeskHandler interface {
+	// Ask handles the request bench.v1.Desk.Ask.
+	//
+	// Ask is answered with what was asked.
+	Ask(ctx context.Context, req *benchv1.Sample) (*benchv1.Sample, error)
+}
+
+// UnimplementedDeskHandler implements no rpc: it answers requests with the code unimplemented and puts everything else
+// back unharmed. Embed it by value, and a handler keeps compiling when the service grows.
+type UnimplementedDeskHandler struct{}
+
+func (UnimplementedDeskHandler) Ask(context.Context, *benchv1.Sample) (*benchv1.Sample, error) {
+	return nil, async.Unimplemented(&deskAsk)
+}
+
+// RegisterDeskHandler has h handle every rpc of bench.v1.Desk once rt runs. It only records; call it before Run.
+func RegisterDeskHandler(rt *async.Runtime, h DeskHandler, opts ...async.SubscribeOption) error {
+	return errors.Join(
+		async.HandleRequest(rt, &deskAsk, h.Ask, opts...),
+	)
+}
+
+// DeskSubscriber subscribes to the rpcs of bench.v1.Desk one at a time. It is safe for concurrent use.
+//
+// Desk answers.
+type DeskSubscriber struct {
+	ask *async.Responder[*benchv1.Sample, *benchv1.Sample]
+}
+
+// NewDeskSubscriber returns a subscriber on rt; opts hold for each of its subscriptions. It opens nothing yet.
+func NewDeskSubscriber(rt *async.Runtime, opts ...async.SubscribeOption) *DeskSubscriber {
+	return &DeskSubscriber{
+		ask: async.NewResponder[*benchv1.Sample, *benchv1.Sample](rt, &deskAsk, opts...),
+	}
+}
+
+// OnAsk has h answer each request bench.v1.Desk.Ask once the runtime runs. It only records; call it before Run.
+func (s *DeskSubscriber) OnAsk(h func(context.Context, *benchv1.Sample) (*benchv1.Sample, error), opts ...async.SubscribeOption) error {
+	return s.ask.On(h, opts...)
+}
