@@ -99,7 +99,7 @@ func (x *delivery) sendReply(produced []*message.Message, then func()) {
 	p := x.publication()
 	p.Topic, p.Direct = address, true
 	p.Key = ""
-	if deadline := metaTime(x.msg.Metadata, transport.MetaDeadline); !deadline.IsZero() && deadline.Before(p.Deadline) {
+	if deadline := transport.ParseInstant(x.msg.Metadata[transport.MetaDeadline]); !deadline.IsZero() && deadline.Before(p.Deadline) {
 		p.Deadline = deadline
 	}
 	reply := produced[0]
@@ -159,7 +159,7 @@ func (x *delivery) publication() transport.Publication {
 		RoutingKey: x.msg.Metadata[transport.MetaType],
 		Key:        x.msg.Metadata[transport.MetaKey],
 		Mandatory:  b.route.link.caps.Mandatory != transport.None,
-		Expires:    metaTime(x.msg.Metadata, transport.MetaDeadline),
+		Expires:    transport.ParseInstant(x.msg.Metadata[transport.MetaDeadline]),
 		Deadline:   time.Now().Add(b.route.settings.sendTimeout),
 		Given:      len(b.rt.middleware) == 0, // a middleware may keep what it has produced
 	}
@@ -204,6 +204,7 @@ func (x *delivery) requeueLater() { x.hold(slowPause+rand.N(slowPause), x.requeu
 func (x *delivery) holdOn(again func()) {
 	if x.heldSince.IsZero() {
 		x.heldSince = time.Now()
+		x.feed.held.Add(1)
 	}
 	if time.Since(x.heldSince) >= laneBudget {
 		x.requeue()

@@ -1,9 +1,14 @@
 package async
 
 import (
+	"errors"
 	"log/slog"
+	"maps"
+	"math/rand/v2"
 	"strconv"
 	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/asyncpb/async/runtime/transport"
 )
@@ -27,14 +32,24 @@ func (x *delivery) deadLetter(reason string, cause error) {
 	md[transport.MetaDeadError] = text
 	md[transport.MetaDeadTopic] = b.sub.Topic
 	md[transport.MetaDeadGroup] = b.sub.Group
-	md[transport.MetaDeadAt] = formatTime(time.Now())
+	md[transport.MetaDeadAt] = transport.FormatInstant(time.Now())
+	delete(md, transport.MetaDeadPending)
 	p := x.publication()
 	p.Topic, p.Direct, p.Expires = b.sub.DeadTopic, true, time.Time{}
+	crowded := x.feed.crowded()
+	if crowded {
+		p.Deadline = time.Now().Add(min(crowdedTimeout, b.route.settings.sendTimeout))
+	}
 	x.became(FateDeadLetter)
 	x.resend(PurposeDeadLetter, p, msg, func(err error) {
 		if err != nil {
 			b.rt.log.ErrorContext(x.logContext(), "a dead letter could not be stored: it is stored again later", x.logArgs("reason", reason, "dead_error", text, "error", err)...)
-			x.holdOn(func() { x.deadLetter(reason, cause) })
+			again := func() { x.deadLetter(reason, cause) }
+			if crowded && x.canPutAside() {
+				x.putAside(msg.Metadata, again)
+				return
+			}
+			x.holdOn(again)
 			return
 		}
 		b.rt.counters.deadLettered.Add(1)
@@ -43,4 +58,50 @@ func (x *delivery) deadLetter(reason string, cause error) {
 		}
 		x.settle(transport.Ack)
 	})
+}
+
+const (
+	// asidePause is the least time that a dead letter spends aside; it is there for up to twice as long.
+	asidePause = 30 * time.Second
+	// crowdedTimeout is how long the broker has to store a dead letter whose place others need.
+	crowdedTimeout = 5 * time.Second
+)
+
+// crowded reports whether messages that the broker did not take hold half of the places of the feed: more of them would leave
+// none for good messages.
+func (f *feed) crowded() bool { return 2*int(f.held.Load()) >= f.b.sub.InFlight() }
+
+func (x *delivery) canPutAside() bool {
+	caps := x.feed.b.route.link.caps
+	return caps.Target != transport.None && caps.Delay != transport.None
+}
+
+// putAside sends what is to be a dead letter the way of a retry, marked so that no handler sees it again, and gives its place to
+// another message. Where that fails too, it calls again later.
+func (x *delivery) putAside(dead message.Metadata, again func()) {
+	b := x.feed.b
+	msg := x.copy()
+	maps.Copy(msg.Metadata, dead)
+	msg.Metadata[transport.MetaDeadPending] = "1"
+	p := x.publication()
+	p.Group, p.Delay, p.Expires = b.sub.Group, asidePause+rand.N(asidePause), time.Time{}
+	x.resend(PurposeRetry, p, msg, func(err error) {
+		if err != nil {
+			b.rt.log.ErrorContext(x.logContext(), "a dead letter could not be put aside: it is stored again later", x.logArgs("error", err)...)
+			x.holdOn(again)
+			return
+		}
+		x.settle(transport.Ack)
+	})
+}
+
+// pending makes a dead letter of a message that comes from aside. It goes before everything else: such a message neither
+// expires nor has attempts left.
+func (x *delivery) pending() bool {
+	md := x.msg.Metadata
+	if md[transport.MetaDeadPending] == "" {
+		return false
+	}
+	x.deadLetter(md[transport.MetaDeadReason], errors.New(md[transport.MetaDeadError]))
+	return true
 }

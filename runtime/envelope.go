@@ -15,7 +15,7 @@ const envelopeSize = 8
 // entries.
 func (rt *Runtime) envelope(r *route, id, messageType string, now time.Time, more int) message.Metadata {
 	md := make(message.Metadata, envelopeSize+more)
-	at := formatTime(now)
+	at := transport.FormatInstant(now)
 	md[transport.MetaID] = id
 	md[transport.MetaSource] = rt.source(r.spec)
 	md[transport.MetaType] = messageType

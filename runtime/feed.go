@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asyncpb/async/runtime/transport"
@@ -26,6 +27,7 @@ type feed struct {
 	drainOnce   sync.Once
 	consumption transport.Consumption
 	open        sync.WaitGroup // deliveries that are not settled
+	held        atomic.Int64   // those among them that wait because the broker did not take what becomes of them
 
 	mu       sync.Mutex
 	halted   bool        // nothing is fetched any more

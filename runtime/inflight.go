@@ -38,6 +38,9 @@ func (x *delivery) lost() bool { return x.life.Err() != nil }
 
 // settle tells the broker. It is called once for each delivery that the driver handed out.
 func (x *delivery) settle(o transport.Outcome) {
+	if !x.heldSince.IsZero() {
+		x.feed.held.Add(-1)
+	}
 	op := x.observeSettle(o)
 	x.d.Settle(o, func(err error) {
 		if op != nil {
@@ -92,7 +95,7 @@ func (x *delivery) process() {
 		case f.isDraining():
 			f.giveBack(x)
 			return
-		case x.expired():
+		case x.pending(), x.expired():
 			return
 		}
 		x.beginPush()
@@ -105,7 +108,7 @@ func (x *delivery) process() {
 
 // expired drops a message whose deadline has passed.
 func (x *delivery) expired() bool {
-	deadline := metaTime(x.msg.Metadata, transport.MetaDeadline)
+	deadline := transport.ParseInstant(x.msg.Metadata[transport.MetaDeadline])
 	if deadline.IsZero() || time.Now().Before(deadline) {
 		return false
 	}
@@ -119,7 +122,7 @@ func (x *delivery) expired() bool {
 // prepare decodes a delivery that no wire handler decodes: a pulled one, or an entry of a batch. It returns false when nobody
 // may see it, because it has expired or is unfit, and has settled it then.
 func (x *delivery) prepare() bool {
-	if x.expired() {
+	if x.pending() || x.expired() {
 		return false
 	}
 	in, failure := x.feed.b.decode(x.msg)
@@ -215,7 +218,7 @@ func (x *delivery) context() (ctx *handlerContext, release context.CancelFunc) {
 	release = func() {}
 	if x.feed.b.route.spec.Kind == KindRequest {
 		ctx.reply = new(replyHeaders)
-		if deadline := metaTime(x.msg.Metadata, transport.MetaDeadline); !deadline.IsZero() {
+		if deadline := transport.ParseInstant(x.msg.Metadata[transport.MetaDeadline]); !deadline.IsZero() {
 			ctx.Context, release = context.WithDeadline(ctx.Context, deadline)
 		}
 	}

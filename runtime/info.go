@@ -45,21 +45,6 @@ func InfoFrom(ctx context.Context) (*Info, bool) {
 	return info, info != nil
 }
 
-// metaTime reads Unix nanoseconds; what is not one is the zero time.
-func metaTime(md message.Metadata, name string) time.Time {
-	text := md[name]
-	if text == "" {
-		return time.Time{}
-	}
-	ns, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || ns <= 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, ns)
-}
-
-func formatTime(t time.Time) string { return strconv.FormatInt(t.UnixNano(), 10) }
-
 // readAttempt returns the number of this attempt, from 1.
 func readAttempt(md message.Metadata) int {
 	text := md[transport.MetaAttempt]
@@ -84,9 +69,9 @@ func readInfo(msg *message.Message) *Info {
 		Source:    md[transport.MetaSource],
 		Key:       md[transport.MetaKey],
 		Attempt:   readAttempt(md),
-		CreatedAt: metaTime(md, transport.MetaCreatedAt),
-		SentAt:    metaTime(md, transport.MetaSentAt),
-		Deadline:  metaTime(md, transport.MetaDeadline),
+		CreatedAt: transport.ParseInstant(md[transport.MetaCreatedAt]),
+		SentAt:    transport.ParseInstant(md[transport.MetaSentAt]),
+		Deadline:  transport.ParseInstant(md[transport.MetaDeadline]),
 		Headers:   readHeaders(md, ""),
 	}
 	if info.ID == "" {

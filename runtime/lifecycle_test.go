@@ -134,17 +134,7 @@ func TestADrainLetsHandlersFinishAndPublish(t *testing.T) {
 		if w.caps.Redelivery == transport.None {
 			return
 		}
-		rest := make(chan int, 10)
-		w.handleShip(t, func(ctx context.Context, _ string) error {
-			info, _ := async.InfoFrom(ctx)
-			rest <- info.Attempt
-			return nil
-		})
-		for range 3 {
-			if attempt := next(t, rest); attempt != 1 {
-				t.Errorf("what a drain gave back counts as attempt %d", attempt)
-			}
-		}
+		w.comesBackUncounted(t, 3)
 	})
 }
 
@@ -169,15 +159,7 @@ func TestADrainThatTakesTooLongGivesBackUncounted(t *testing.T) {
 		if w.caps.Redelivery == transport.None {
 			return
 		}
-		again := make(chan int, 1)
-		w.handleShip(t, func(ctx context.Context, _ string) error {
-			info, _ := async.InfoFrom(ctx)
-			again <- info.Attempt
-			return nil
-		})
-		if attempt := next(t, again); attempt != 1 {
-			t.Errorf("it came back as attempt %d", attempt)
-		}
+		w.comesBackUncounted(t, 1)
 	})
 }
 

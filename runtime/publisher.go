@@ -247,7 +247,7 @@ func (rt *Runtime) encode(r *route, out *Outgoing, now, expires time.Time) (*mes
 		md[transport.MetaSubject] = out.Key
 	}
 	if !expires.IsZero() {
-		md[transport.MetaDeadline] = formatTime(expires)
+		md[transport.MetaDeadline] = transport.FormatInstant(expires)
 	}
 	if call := out.call; call != nil {
 		md[transport.MetaReplyTo] = call.replyTo

@@ -106,13 +106,13 @@ func (x *delivery) copy() *message.Message {
 		msg.Metadata = make(message.Metadata)
 	}
 	now := time.Now()
-	msg.Metadata[transport.MetaSentAt] = formatTime(now)
+	msg.Metadata[transport.MetaSentAt] = transport.FormatInstant(now)
 	if msg.Metadata[transport.MetaDeadFirstAt] == "" {
 		first := x.firstFailure
 		if first.IsZero() {
 			first = now
 		}
-		msg.Metadata[transport.MetaDeadFirstAt] = formatTime(first)
+		msg.Metadata[transport.MetaDeadFirstAt] = transport.FormatInstant(first)
 	}
 	msg.SetContext(context.Background())
 	return msg

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/go-cmp/cmp"
 
+	ordersv1 "github.com/asyncpb/async/internal/gen/acme/orders/v1"
 	async "github.com/asyncpb/async/runtime"
 	"github.com/asyncpb/async/runtime/transport"
 	"github.com/asyncpb/async/runtime/transport/memorytransport"
@@ -307,6 +309,90 @@ func TestAFullDeadLetterQueueLosesNothing(t *testing.T) {
 			t.Errorf("dead letters %v, %d calls, counted %+v", ids, failed.Load(), rt.Stats())
 		}
 	})
+}
+
+func TestGoodMessagesGoOnWhileNoDeadLetterIsTaken(t *testing.T) {
+	t.Parallel()
+	for name, receive := range map[string]func(t *testing.T, rt *async.Runtime, spec *async.Spec, h func(order int64) error){
+		"one at a time": func(t *testing.T, rt *async.Runtime, spec *async.Spec, h func(order int64) error) {
+			onMoved(t, rt, spec, func(_ context.Context, order int64, _ int32) error { return h(order) }, async.WithConcurrency(2))
+		},
+		"in batches": func(t *testing.T, rt *async.Runtime, spec *async.Spec, h func(order int64) error) {
+			must(t, async.NewSubscriber[*ordersv1.OrderMoved](rt, spec).OnBatch(func(_ context.Context, batch []*async.Delivery[*ordersv1.OrderMoved]) error {
+				return h(batch[0].Msg.GetOrder())
+			}, async.WithBatch(1, time.Millisecond), async.WithConcurrency(4)))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inMemory(t, func(t *testing.T, w *world) {
+				const down, poison = 10 * time.Minute, 300
+				start := time.Now()
+				var mu sync.Mutex
+				last, calls := map[string]time.Duration{}, map[int64]int{}
+				rt, m := openTampered(t, w, func(transport.Publication) error { return nil })
+				m.refuse = func(p transport.Publication, msg *message.Message) error {
+					if !p.Direct {
+						return nil
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					now := time.Since(start)
+					if before, tried := last[msg.UUID]; tried && now-before < time.Second {
+						t.Errorf("a dead letter was tried again after %s", now-before)
+					}
+					last[msg.UUID] = now
+					if now < down {
+						return transport.ErrNacked
+					}
+					return nil
+				}
+				spec := moves(async.KindCommand, retried(0, 2, time.Second))
+				good := 0
+				receive(t, rt, spec, func(order int64) error {
+					mu.Lock()
+					defer mu.Unlock()
+					if order == 0 {
+						good++
+						return nil
+					}
+					calls[order]++
+					return errBroken
+				})
+				run(t, rt)
+				ttl := async.WithTTL(time.Minute) // what failed for good does not expire while it waits to be stored
+				for order := range int64(poison) {
+					publish(t, rt, spec, order+1, 1, ttl)
+				}
+				elapse(30 * time.Second)
+				for n := 1; time.Since(start) < down-time.Minute; n++ {
+					publish(t, rt, spec, 0, 1)
+					elapse(5 * time.Second)
+					mu.Lock()
+					handled := good
+					mu.Unlock()
+					if handled != n {
+						t.Fatalf("%d of %d good messages were handled within 5 s while dead letters wait", handled, n)
+					}
+				}
+				elapse(5 * time.Minute)
+				for order, n := range calls {
+					if n != 2 {
+						t.Errorf("message %d was handled %d times, want 2", order, n)
+					}
+				}
+				if s := rt.Stats(); s.DeadLettered != poison || s.Expired+s.Dropped != 0 || len(calls) != poison {
+					t.Errorf("%d messages, counted %+v", len(calls), s)
+				}
+				m.refuse = nil
+				for _, dead := range w.deadLetters(t, spec.Topic, "movers", poison) {
+					if dead["async-dead-reason"] != "max-attempts" || dead["async-dead-error"] != "broken" || dead["async-attempt"] != "2" || dead["async-dead-pending"] != "" {
+						t.Errorf("dead letter %v", dead)
+					}
+				}
+			})
+		})
+	}
 }
 
 func TestFailingMessagesOfAFullQueueGoOn(t *testing.T) {

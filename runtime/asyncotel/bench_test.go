@@ -47,7 +47,7 @@ func BenchmarkCost(b *testing.B) {
 				Spec: spec, Transport: broker, Topic: "ship", Subscription: &transport.Subscription{Topic: "ship", Group: "orders"},
 			})
 			ctx := context.Background()
-			at := strconv.FormatInt(time.Now().UnixNano(), 10)
+			at := transport.FormatInstant(time.Now())
 			msg := &message.Message{Metadata: message.Metadata{transport.MetaID: "1", transport.MetaCreatedAt: at, transport.MetaSentAt: at}}
 			b.ReportAllocs()
 			for b.Loop() {

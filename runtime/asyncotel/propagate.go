@@ -39,14 +39,14 @@ type origin struct {
 	baggage  baggage.Baggage
 	hops     int
 	wish     string // the sender's trace mode
-	created  instant
-	sent     instant
+	created  time.Time
+	sent     time.Time
 }
 
 // origin reads a message. What is not readable is not there: no message fails for its trace.
 func (t *Telemetry) origin(msg *message.Message) origin {
 	md := map[string]string(msg.Metadata)
-	o := origin{created: readInstant(md[transport.MetaCreatedAt]), sent: readInstant(md[transport.MetaSentAt]), wish: md[transport.MetaTraceMode]}
+	o := origin{created: transport.ParseInstant(md[transport.MetaCreatedAt]), sent: transport.ParseInstant(md[transport.MetaSentAt]), wish: md[transport.MetaTraceMode]}
 	if text := md[transport.MetaHops]; text != "" {
 		if n, err := strconv.Atoi(text); err == nil && n > 0 {
 			o.hops = n
@@ -80,31 +80,16 @@ func (t *Telemetry) carriesContext(md map[string]string) bool {
 	return false
 }
 
-// instant is Unix nanoseconds, as headers have them; zero is none.
-type instant int64
-
-// readInstant reads a header; what is no instant is none.
-func readInstant(text string) instant {
-	if text == "" {
-		return 0
-	}
-	ns, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || ns <= 0 {
-		return 0
-	}
-	return instant(ns)
-}
-
 // maxPlausible is the longest time that a message can have been on its way; a longer one is a broken header.
 const maxPlausible = 30 * 24 * time.Hour
 
 // since returns the time from a header to now. It is not known when the header is missing or cannot be right, and skewed when
 // the sender's clock is ahead of ours.
-func since(now time.Time, then instant) (d time.Duration, known, skewed bool) {
-	if then == 0 {
+func since(now, then time.Time) (d time.Duration, known, skewed bool) {
+	if then.IsZero() {
 		return 0, false, false
 	}
-	d = time.Duration(now.UnixNano() - int64(then))
+	d = now.Sub(then)
 	switch {
 	case d < 0:
 		return 0, false, true

@@ -18,7 +18,7 @@ type receiveOperation struct {
 	spanned
 
 	baggage       baggage.Baggage
-	created, sent instant
+	created, sent time.Time
 	resent        atomic.Int32 // the [async.Purpose] with which the runtime stored it again
 }
 

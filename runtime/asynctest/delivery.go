@@ -75,7 +75,7 @@ func (j *journal) repeat(d *delivery) bool {
 // held.
 func (j *journal) unseen(d *delivery) {
 	md := d.Message().Metadata
-	if deadline, err := strconv.ParseInt(md[transport.MetaDeadline], 10, 64); err == nil && time.Now().UnixNano() >= deadline {
+	if deadline := transport.ParseInstant(md[transport.MetaDeadline]); !deadline.IsZero() && !time.Now().Before(deadline) {
 		return
 	}
 	a := Attempt{

@@ -27,7 +27,7 @@ const (
 	// MetaFailedTraceparent is, on a dead letter, the trace context of the handler that failed.
 	MetaFailedTraceparent = "async-failed-traceparent"
 
-	// Times are Unix nanoseconds, decimal. Attempt counts handler calls, from 1; without it this is the first.
+	// Times are read by [ParseInstant] and written by [FormatInstant]. Attempt counts handler calls, from 1; without it this is the first.
 	MetaCreatedAt = "async-created-at"
 	MetaSentAt    = "async-sent-at"
 	MetaAttempt   = "async-attempt"
@@ -49,6 +49,9 @@ const (
 	MetaDeadGroup   = "async-dead-group"
 	MetaDeadAt      = "async-dead-at"
 	MetaDeadFirstAt = "async-dead-first-at"
+	// MetaDeadPending marks a message in its group's own queue that failed for good, and that the queue of dead letters did
+	// not take: no handler sees it, and it is stored as a dead letter when it comes again.
+	MetaDeadPending = "async-dead-pending"
 
 	// Prefixes: several values of one name as a JSON array; reply headers; reply trailers.
 	PrefixMultiValue = "async-mv-"

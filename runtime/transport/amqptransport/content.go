@@ -18,16 +18,19 @@ import (
 // The payload of a header frame is: class, weight, size of the body, flags, and the properties that the flags name, in
 // the order of the flags.
 const (
-	flagDeliveryMode  = 1 << 12
-	flagPriority      = 1 << 11
-	flagCorrelationID = 1 << 10
-	flagReplyTo       = 1 << 9
-	flagExpiration    = 1 << 8
-	flagMessageID     = 1 << 7
-	flagTimestamp     = 1 << 6
-	flagType          = 1 << 5
-	flagUserID        = 1 << 4
-	flagAppID         = 1 << 3
+	flagContentType     = 1 << 15
+	flagContentEncoding = 1 << 14
+	flagHeaders         = 1 << 13
+	flagDeliveryMode    = 1 << 12
+	flagPriority        = 1 << 11
+	flagCorrelationID   = 1 << 10
+	flagReplyTo         = 1 << 9
+	flagExpiration      = 1 << 8
+	flagMessageID       = 1 << 7
+	flagTimestamp       = 1 << 6
+	flagType            = 1 << 5
+	flagUserID          = 1 << 4
+	flagAppID           = 1 << 3
 )
 
 // scratch lends buffers to encoders; what they made is copied out in its final size.

@@ -30,10 +30,6 @@ const (
 
 	// headerFixed is class, weight, size and flags.
 	headerFixed = 2 + 2 + 8 + 2
-
-	flagContentType     = 1 << 15
-	flagContentEncoding = 1 << 14
-	flagHeaders         = 1 << 13
 )
 
 // Read hands out what there is, and waits only when there is nothing.

@@ -141,8 +141,8 @@ func brokerHeader(name string) bool {
 }
 
 func createdAt(msg *message.Message) time.Time {
-	if ns, err := strconv.ParseInt(msg.Metadata[transport.MetaCreatedAt], 10, 64); err == nil && ns > 0 {
-		return time.Unix(0, ns)
+	if at := transport.ParseInstant(msg.Metadata[transport.MetaCreatedAt]); !at.IsZero() {
+		return at
 	}
 	return time.Now()
 }

@@ -3,6 +3,7 @@ package amqptransport_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -286,6 +287,52 @@ func TestBrowserPeeksAndRemoves(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "Close has given back", func() bool { return ready(t, tr, s.Queue()) == 2 })
+}
+
+func TestABrowserTakesTheHeadInItsOrder(t *testing.T) {
+	t.Parallel()
+	tr := open(t)
+	s := subscription(t)
+	declare(t, tr, s)
+	const all, part = 50, 20
+	for i := range all {
+		mustSend(t, tr, transport.Publication{Topic: s.Topic, Mandatory: true}, newMessage(strconv.Itoa(i)))
+	}
+	for round, limit := range []int{part, all + 1} {
+		taken, err := tr.Take(t.Context(), s.Queue(), limit)
+		if want := min(limit, all); err != nil || len(taken) != want {
+			t.Fatalf("round %d: took %d, %v, want %d", round, len(taken), err, want)
+		}
+		outcomes := make(chan error, len(taken))
+		for i, d := range taken {
+			if got := string(d.Message().Payload); got != strconv.Itoa(i) {
+				t.Errorf("round %d: message %s is in the place of %d", round, got, i)
+			}
+			d.Settle(transport.Requeue, func(err error) { outcomes <- err })
+		}
+		for range taken {
+			if err := <-outcomes; err != nil {
+				t.Fatal(err)
+			}
+		}
+		eventually(t, "all are back", func() bool { return ready(t, tr, s.Queue()) == all })
+	}
+	got, received := 0, make(chan transport.Delivery, all)
+	c, err := tr.Consume(t.Context(), s, func(d transport.Delivery) { received <- d })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; got < all; got++ {
+		select {
+		case d := <-received:
+			d.Settle(transport.Ack, nil)
+		case <-time.After(patience):
+			t.Fatalf("%d of %d came to a consumer: the rest went to one that had left", got, all)
+		}
+	}
+	if err := c.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestRemoveSparesWhatIsInUse(t *testing.T) {

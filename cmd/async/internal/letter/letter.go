@@ -84,11 +84,11 @@ func destination(target string) (topic, group string) {
 }
 
 func at(md message.Metadata, name string) time.Time {
-	ns, err := strconv.ParseInt(md[name], 10, 64)
-	if err != nil || ns <= 0 {
-		return time.Time{}
+	t := transport.ParseInstant(md[name])
+	if t.IsZero() {
+		return t
 	}
-	return time.Unix(0, ns).UTC()
+	return t.UTC()
 }
 
 // Expired reports whether the time is over in which the message was worth handling.
@@ -109,6 +109,6 @@ func (l *Letter) revived(now time.Time) *message.Message {
 	if l.Expired(now) {
 		delete(msg.Metadata, transport.MetaDeadline)
 	}
-	msg.Metadata[transport.MetaSentAt] = strconv.FormatInt(now.UnixNano(), 10)
+	msg.Metadata[transport.MetaSentAt] = transport.FormatInstant(now)
 	return msg
 }
