@@ -128,10 +128,11 @@ func (f *feed) halt(ctx context.Context) (err error) {
 	return err
 }
 
-// giveBack puts a delivery back that was not begun.
+// giveBack puts a delivery back that was not begun. One that is lost the broker has already, so there is nothing to keep
+// until the drain.
 func (f *feed) giveBack(x *delivery) {
 	f.mu.Lock()
-	if !f.halted {
+	if !f.halted && !x.lost() {
 		f.leftover = append(f.leftover, x)
 		f.mu.Unlock()
 		return
