@@ -42,7 +42,8 @@ carries a number, and every run counts what arrived: a run in which one is missi
 error and no figure. Queues are new for each run. The denominators are amqp091-go with bytes and nothing else, persistent
 messages, straight to the queue: PUB is one channel with deferred confirms in a window of 256; SUB is a prefetch of 256 with
 one acknowledgement for 64 messages; E2E is both at once; RTT waits for each confirm. Messages have 1 KiB unless the row
-says otherwise. "OTel SDK on" samples every trace and drops the spans in the exporter. A run is void unless raw
+says otherwise. A request is counted when its caller has its own reply; the raw one goes through RabbitMQ's direct reply-to,
+without confirms and from memory, while ours is stored and confirmed. "OTel SDK on" samples every trace and drops the spans in the exporter. A run is void unless raw
 publishing without confirms is 1.1 to 2.5 times PUB, and RTT 0.04 to 0.25 of it.
 `
 
