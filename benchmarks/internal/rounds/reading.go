@@ -29,9 +29,10 @@ type Metric struct {
 // Bound is a target of a ratio: at least AtLeast, or at most AtMost, and none when both are zero.
 type Bound struct{ AtLeast, AtMost float64 }
 
-// Met reports whether a ratio keeps to the bound.
+// Met reports whether a ratio keeps to the bound. What costs more than a peer may come out below zero, where the difference
+// is smaller than its noise.
 func (b Bound) Met(ratio float64) bool {
-	return ratio >= b.AtLeast && (b.AtMost == 0 || ratio <= b.AtMost)
+	return (b.AtLeast == 0 || ratio >= b.AtLeast) && (b.AtMost == 0 || ratio <= b.AtMost)
 }
 
 // None reports whether there is no target.
