@@ -3,7 +3,6 @@ package ours
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"connectrpc.com/connect/v2"
 
@@ -44,12 +43,8 @@ type deskSession struct {
 }
 
 func openDesk(ctx context.Context, b *broker.Broker, l load.Load) (*deskSession, error) {
-	separator := "?"
-	if strings.Contains(b.URL(), "?") {
-		separator = "&"
-	}
 	s := &deskSession{load: l, namespace: b.Name()}
-	opts := []async.Option{async.WithURL(b.URL() + separator + "queue_type=" + l.Queue), async.WithNamespace(s.namespace)}
+	opts := []async.Option{async.WithURL(queueURL(b, l)), async.WithNamespace(s.namespace)}
 	var err error
 	if s.server.rt, err = async.Open(ctx, append(opts, async.WithApp("desk"))...); err != nil {
 		return nil, err

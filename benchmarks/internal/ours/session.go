@@ -25,13 +25,18 @@ func New(b *broker.Broker) peer.Peer {
 	return peer.Peer{
 		Name: "generated stubs, protobuf, confirms",
 		Open: func(ctx context.Context, l load.Load) (peer.Session, error) {
-			separator := "?"
-			if strings.Contains(b.URL(), "?") {
-				separator = "&"
-			}
-			return open(ctx, b.URL()+separator+"queue_type="+l.Queue, b.Name(), l)
+			return open(ctx, queueURL(b, l), b.Name(), l)
 		},
 	}
+}
+
+// queueURL is the broker's URL with the load's type of queues.
+func queueURL(b *broker.Broker, l load.Load) string {
+	separator := "?"
+	if strings.Contains(b.URL(), "?") {
+		separator = "&"
+	}
+	return b.URL() + separator + "queue_type=" + l.Queue
 }
 
 type session struct {

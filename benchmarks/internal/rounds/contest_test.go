@@ -81,6 +81,8 @@ func TestBounds(t *testing.T) {
 		{"more than is reached", rounds.Bound{AtLeast: 1.2}, 1.19, false},
 		{"at most what is taken", rounds.Bound{AtMost: 1.4}, 1.4, true},
 		{"less than is taken", rounds.Bound{AtMost: 1.4}, 1.41, false},
+		{"at most, and the difference is below zero", rounds.Bound{AtMost: 1}, -1.3, true},
+		{"within a range", rounds.Bound{AtLeast: 1.1, AtMost: 2.5}, 1.2, true},
 		{"below a range", rounds.Bound{AtLeast: 1.1, AtMost: 2.5}, 1, false},
 		{"above a range", rounds.Bound{AtLeast: 1.1, AtMost: 2.5}, 2.6, false},
 	}

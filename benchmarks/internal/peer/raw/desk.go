@@ -2,7 +2,6 @@ package raw
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -40,11 +39,8 @@ type deskSession struct {
 	load load.Load
 	mark load.HandleFunc
 
-	mu        sync.Mutex
-	calls     map[string]chan []byte
-	answering sync.WaitGroup
-	failure   error
-	end       func() error
+	mu    sync.Mutex
+	calls map[string]chan []byte
 }
 
 // Receive begins to answer, and to take the answers.
@@ -54,16 +50,12 @@ func (s *deskSession) Receive(_ context.Context, mark load.HandleFunc) error {
 	if err != nil {
 		return err
 	}
-	if err := server.Qos(prefetch, 0, false); err != nil {
-		return err
-	}
-	const tag = "desk"
-	requests, err := server.Consume(s.queue, tag, false, false, false, false, nil)
+	err = s.consume(server, func(d *amqp.Delivery) error {
+		return server.PublishWithContext(context.Background(), "", d.ReplyTo, false, false, amqp.Publishing{CorrelationId: d.CorrelationId, Body: d.Body})
+	})
 	if err != nil {
 		return err
 	}
-	s.end = func() error { return server.Cancel(tag, false) }
-	s.answering.Go(func() { s.failure = answer(server, requests) })
 	replies, err := s.sends.Consume(replyTo, "", true, false, false, false, nil)
 	if err != nil {
 		return err
@@ -79,27 +71,6 @@ func (s *deskSession) Receive(_ context.Context, mark load.HandleFunc) error {
 			}
 		}
 	}()
-	return nil
-}
-
-func answer(ch *amqp.Channel, requests <-chan amqp.Delivery) error {
-	var last amqp.Delivery
-	open := 0
-	for d := range requests {
-		if err := ch.PublishWithContext(context.Background(), "", d.ReplyTo, false, false, amqp.Publishing{CorrelationId: d.CorrelationId, Body: d.Body}); err != nil {
-			return fmt.Errorf("reply: %w", err)
-		}
-		last = d
-		if open++; open == stride {
-			open = 0
-			if err := d.Ack(true); err != nil {
-				return fmt.Errorf("ack: %w", err)
-			}
-		}
-	}
-	if open > 0 {
-		return last.Ack(true)
-	}
 	return nil
 }
 
@@ -128,13 +99,3 @@ func (s *deskSession) ask(ctx context.Context, number int) (int, error) {
 }
 
 func (s *deskSession) Fill(ctx context.Context, src *load.Source) error { return s.Send(ctx, src) }
-
-func (s *deskSession) Close(ctx context.Context) error {
-	var err error
-	if s.end != nil {
-		err = s.end()
-		s.answering.Wait()
-		err = errors.Join(err, s.failure)
-	}
-	return errors.Join(err, s.session.Close(ctx))
-}

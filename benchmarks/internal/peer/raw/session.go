@@ -128,6 +128,18 @@ func (s *session) Receive(_ context.Context, h load.HandleFunc) error {
 	if err != nil {
 		return err
 	}
+	return s.consume(ch, func(d *amqp.Delivery) error {
+		number, intended, err := load.Parse(d.Body)
+		if err == nil {
+			h(number, intended)
+		}
+		return err
+	})
+}
+
+// consume has handle called for each delivery of the queue, in one goroutine that Close ends, and acknowledges a stride at a
+// time.
+func (s *session) consume(ch *amqp.Channel, handle func(*amqp.Delivery) error) error {
 	if err := ch.Qos(prefetch, 0, false); err != nil {
 		return err
 	}
@@ -137,19 +149,17 @@ func (s *session) Receive(_ context.Context, h load.HandleFunc) error {
 		return err
 	}
 	s.stop = func() error { return ch.Cancel(tag, false) }
-	s.consuming.Go(func() { s.failed = consume(deliveries, h) })
+	s.consuming.Go(func() { s.failed = handleAll(deliveries, handle) })
 	return nil
 }
 
-func consume(deliveries <-chan amqp.Delivery, h load.HandleFunc) error {
+func handleAll(deliveries <-chan amqp.Delivery, handle func(*amqp.Delivery) error) error {
 	var last amqp.Delivery
 	open := 0
 	for d := range deliveries {
-		number, intended, err := load.Parse(d.Body)
-		if err != nil {
+		if err := handle(&d); err != nil {
 			return err
 		}
-		h(number, intended)
 		last = d
 		if open++; open == stride {
 			open = 0
