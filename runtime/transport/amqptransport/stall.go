@@ -1,10 +1,6 @@
 package amqptransport
 
-import (
-	"time"
-
-	amqp "github.com/rabbitmq/amqp091-go"
-)
+import "time"
 
 // silences is how many heartbeats a channel may leave its oldest send without an answer. After as many a connection counts
 // as dead; a channel can be as dead on a connection that lives: a RabbitMQ node that does not know yet that a queue's
@@ -38,8 +34,6 @@ func (sh *shard) hasten(now time.Time) {
 	stuck, waiting := sh.channel, sh.inflight.len()
 	sh.mu.Unlock()
 	sh.t.logger.Warn("the broker leaves sends without an answer: they are sent again on another channel", "sends", waiting, "silence", silence)
-	sh.t.work.Go(func() { endChannel(stuck) })
+	// It returns when the broker has agreed, or the connection is over.
+	sh.t.work.Go(func() { _ = stuck.Close() })
 }
-
-// endChannel returns when the broker has agreed, or the connection is over.
-func endChannel(ch *amqp.Channel) { _ = ch.Close() }
