@@ -25,13 +25,18 @@ type proxy struct {
 	blocking bool
 	refusing bool
 	mute     bool
-	closed   bool
+	spoiling bool
+	// spoilingAll: new channels are no better.
+	spoilingAll bool
+	opened      int // channels
+	closed      bool
 }
 
 // pipe is one connection through the proxy.
 type pipe struct {
 	client, server net.Conn
 	out            sync.Mutex // held for one frame to the client
+	fresh          map[uint16]bool
 }
 
 func newProxy(t testing.TB) *proxy {
@@ -85,7 +90,7 @@ func (p *proxy) accept() {
 			_ = client.Close()
 			continue
 		}
-		pp := &pipe{client: client, server: server}
+		pp := &pipe{client: client, server: server, fresh: make(map[uint16]bool)}
 		p.mu.Lock()
 		p.pipes[pp] = true
 		p.mu.Unlock()
@@ -134,6 +139,7 @@ func (p *proxy) toClient(pp *pipe) {
 		if p.swallows(frame) {
 			continue
 		}
+		p.spoilConfirm(pp, frame)
 		pp.out.Lock()
 		_, err := pp.client.Write(frame)
 		pp.out.Unlock()
@@ -153,6 +159,43 @@ func (p *proxy) swallows(frame []byte) bool {
 	}
 	is := binary.BigEndian.Uint16(frame[9:])
 	return is == ack || is == nack
+}
+
+// spoil makes refusals of the confirms on every channel that is open now, and with all on those to come too.
+func (p *proxy) spoil(all bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.spoiling, p.spoilingAll = true, all
+	for pp := range p.pipes {
+		clear(pp.fresh)
+	}
+}
+
+// spoilConfirm makes the refusal, and keeps count of the channels.
+func (p *proxy) spoilConfirm(pp *pipe, frame []byte) {
+	const method, basic, ack, nack = 1, 60, 80, 120
+	const channelClass, openOK = 20, 11
+	if frame[0] != method {
+		return
+	}
+	channel, class, is := binary.BigEndian.Uint16(frame[1:]), binary.BigEndian.Uint16(frame[7:]), binary.BigEndian.Uint16(frame[9:])
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case class == channelClass && is == openOK:
+		p.opened++
+		pp.fresh[channel] = true
+	case class == basic && is == ack && p.spoiling && (p.spoilingAll || !pp.fresh[channel]):
+		binary.BigEndian.PutUint16(frame[9:], nack)
+	default:
+	}
+}
+
+// channels is how many channels were opened so far.
+func (p *proxy) channels() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.opened
 }
 
 // forget lets the broker's confirms vanish, and nothing else.

@@ -38,6 +38,9 @@ type shard struct {
 	// heard is when the oldest send in flight was last another one, and patience how long it may remain the same.
 	heard    time.Time
 	patience time.Duration
+	// spent tells that the channel was given up for its refusals, and distrusted when a channel last was.
+	spent      bool
+	distrusted time.Time
 	// progress tells that the broker has answered at least one send of this channel.
 	progress bool
 }
@@ -113,7 +116,7 @@ func (sh *shard) serve(ses *session) error {
 		return err
 	}
 	sh.mu.Lock()
-	sh.channel, sh.returns, sh.progress = channel, returns, false
+	sh.channel, sh.returns, sh.progress, sh.spent = channel, returns, false, false
 	sh.mu.Unlock()
 
 	over := make(chan struct{})
@@ -148,6 +151,12 @@ func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.
 	}
 	defer letGo()
 	for {
+		if sh.exhausted() {
+			letGo()
+			// It returns when the broker has agreed, which nothing has to wait for.
+			sh.t.work.Go(func() { _ = channel.Close() })
+			return errDistrusted
+		}
 		s, prepared := sh.next(ses)
 		if s == nil {
 			if holding && !yielded {
@@ -193,7 +202,7 @@ func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.
 func (sh *shard) next(ses *session) (s *send, prepared bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if ses.blocked.Load() || (sh.alone > 0 && sh.inflight.len() > 0) {
+	if ses.blocked.Load() || sh.spent || (sh.alone > 0 && sh.inflight.len() > 0) {
 		return nil, false
 	}
 	s = sh.outbox.head()
@@ -363,8 +372,12 @@ func (sh *shard) settle(out *answers, s *send) bool {
 	sh.progress = true
 	sh.attribute()
 	sh.inflight.remove(s)
+	if sh.spent && sh.inflight.len() == 0 {
+		sh.signal()
+	}
 	switch {
 	case !acked:
+		sh.distrust()
 		sh.finish(out, s, transport.ErrNacked)
 	case s.returned == "":
 		sh.finish(out, s, nil)
