@@ -9,12 +9,16 @@ import (
 // full refuses on every channel, and a new one each second costs the broker next to nothing.
 const renewal = time.Second
 
-// errDistrusted: the broker refused what was sent on the channel.
-var errDistrusted = errors.New("the broker refused a message on this channel")
+// drainTime is how long a channel that refused a message may take to answer the rest. A node that cannot reach the dead
+// leader, and only learns that by waiting, refuses a message every 7 s.
+const drainTime = 2 * time.Second
+
+// errGivenUp: the channel refused a message, or leaves sends without an answer. The broker has not closed it.
+var errGivenUp = errors.New("the channel was given up: the broker refused a message on it, or gave no answer")
 
 // distrust gives the channel up once everything that was written on it is answered, because the broker refused a message
-// there. The next channel may do better: up to RabbitMQ 3.10 at least, one that is first used between the death of a queue's leader
-// and the election of the next looks for the dead leader each time, and refuses everything for as long as that node is
+// there. The next channel may do better: on RabbitMQ 3.10, one that is first used between the death of a queue's leader and
+// the election of the next asks the dead leader before each message, and refuses everything for as long as that node is
 // away. The caller holds the lock.
 func (sh *shard) distrust() {
 	if now := time.Now(); now.Sub(sh.distrusted) >= renewal {
@@ -23,9 +27,10 @@ func (sh *shard) distrust() {
 	}
 }
 
-// exhausted reports whether the channel was given up, and nothing that was written on it waits for its answer.
+// exhausted reports whether nothing more is to be written on the channel: it was given up, or is to be and nothing that was
+// written on it waits for its answer.
 func (sh *shard) exhausted() bool {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return sh.spent && sh.inflight.len() == 0
+	return sh.given == nil || (sh.spent && sh.inflight.len() == 0)
 }

@@ -17,7 +17,7 @@ func TestAChannelThatRefusesEverythingIsReplaced(t *testing.T) {
 	declare(t, tr, s)
 	at := transport.Publication{Topic: s.Topic, Mandatory: true}
 	mustSend(t, tr, at, newMessage("while all is well"))
-	p.spoil(false)
+	p.spoil()
 	if err := await(t, start(t, tr, at, newMessage("refused")), "the broker's answer"); !errors.Is(err, transport.ErrNacked) {
 		t.Fatalf("a refused send: %v, want %v", err, transport.ErrNacked)
 	}
@@ -34,7 +34,7 @@ func TestARefusalRepeatsNothing(t *testing.T) {
 	deliveries, _ := consume(t, tr, s)
 	at := transport.Publication{Topic: s.Topic, Mandatory: true}
 	mustSend(t, tr, at, newMessage("while all is well"))
-	p.spoil(false)
+	p.spoil()
 	const sends = 200
 	var answers []<-chan error
 	for range sends {
@@ -60,6 +60,40 @@ func TestARefusalRepeatsNothing(t *testing.T) {
 	}
 }
 
+// TestAChannelThatRefusesSlowlyIsNotWaitedFor plays a node that needs long for each refusal, and answers nothing else on the
+// channel meanwhile, not even its end.
+func TestAChannelThatRefusesSlowlyIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t)
+	c := p.config(t)
+	c.Options["heartbeat"] = "1h"
+	tr, s := openConfig(t, c), subscription(t)
+	declare(t, tr, s)
+	at := transport.Publication{Topic: s.Topic, Mandatory: true}
+	mustSend(t, tr, at, newMessage("while all is well"))
+	p.silence(true)
+	var answers []<-chan error
+	for range 20 {
+		answers = append(answers, start(t, tr, at, newMessage("in flight")))
+	}
+	p.holdUp()
+	p.silence(false)
+	refused := 0
+	for _, answer := range answers {
+		err := await(t, answer, "the broker's answer")
+		switch {
+		case errors.Is(err, transport.ErrNacked):
+			refused++
+		case err != nil:
+			t.Error(err)
+		default:
+		}
+	}
+	if refused != 1 {
+		t.Errorf("%d sends were refused, want 1", refused)
+	}
+}
+
 // TestAFullQueueCostsFewChannels: a new channel is refused as well, so that replacing it at every refusal would only be a
 // burden.
 func TestAFullQueueCostsFewChannels(t *testing.T) {
@@ -69,7 +103,7 @@ func TestAFullQueueCostsFewChannels(t *testing.T) {
 	declare(t, tr, s)
 	at := transport.Publication{Topic: s.Topic, Mandatory: true}
 	mustSend(t, tr, at, newMessage("while there is room"))
-	p.spoil(true)
+	p.refuseAll()
 	before, began := p.channels(), time.Now()
 	for range 300 {
 		if err := await(t, start(t, tr, at, newMessage("refused")), "the broker's answer"); !errors.Is(err, transport.ErrNacked) {
