@@ -10,7 +10,7 @@ import (
 const renewal = time.Second
 
 // drainTime is how long a channel that refused a message may take to answer the rest. A node that cannot reach the dead
-// leader, and only learns that by waiting, refuses a message every 7 s.
+// leader, and only learns that by waiting, takes seconds for each refusal.
 const drainTime = 2 * time.Second
 
 // errGivenUp: the channel refused a message, or leaves sends without an answer. The broker has not closed it.
