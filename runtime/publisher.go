@@ -145,6 +145,7 @@ func (rt *Runtime) dispatch(ctx context.Context, r *route, out *Outgoing) *Recei
 	if err != nil {
 		return fail(err)
 	}
+	r.encoded(out, msg)
 	if deadline, ok := ctx.Deadline(); ok && !out.Async && deadline.Before(p.Deadline) {
 		p.Deadline = deadline
 	}

@@ -23,7 +23,7 @@ type processOperation struct {
 
 // startProcess begins the handling of a message, or of a batch.
 func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.Operation {
-	if p.idle(ctx) {
+	if p.unobserved(ctx) {
 		return p.pass(r.Deliveries[0])
 	}
 	if p.Batch && !r.Received {
@@ -34,13 +34,16 @@ func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.O
 	rel := p.relate(ctx, &op.origin, r.Start, op.link[:0])
 	op.bags = rel.mode != async.TraceUntrusted && op.origin.baggage.Len() > 0
 	links := p.withFailed(rel.links, d)
+	a := arrivalOf(d, &op.origin, r.Start)
+	if p.queues && !r.Received && a.known && a.first {
+		p.drawQueue(rel.parent, links, op.origin.sent, r.Start)
+	}
 	if len(links) > 0 {
 		op.begin(rel.parent, p, p.process, r.Start, trace.WithLinks(links...))
 	} else {
 		op.begin(rel.parent, p, p.process, r.Start)
 	}
 	p.process.success.add(begunProcess, 1)
-	a := arrivalOf(d, &op.origin, r.Start)
 	if r.Received {
 		// Whoever pulled it has told the rest.
 		countSkew(a, p.process)
@@ -50,16 +53,19 @@ func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.O
 	if !op.recording() {
 		return op
 	}
-	op.span.SetAttributes(p.messageAttributes(d)...)
-	op.span.SetAttributes(keyTraceMode.String(modeName(rel.mode)))
+	op.set(p.messageAttributes(d)...)
+	op.set(keyTraceMode.String(modeName(rel.mode)))
 	if !op.origin.creation.IsValid() {
-		op.span.SetAttributes(keyContextMissing.Bool(true))
+		op.set(keyContextMissing.Bool(true))
 	}
 	if a.skewed {
-		op.span.SetAttributes(keyClockSkew.Bool(true))
+		op.set(keyClockSkew.Bool(true))
 	}
 	if a.known && a.first {
-		op.span.SetAttributes(keyQueueDuration.Float64(a.waited.Seconds()))
+		op.set(keyQueueDuration.Float64(a.waited.Seconds()), keyQueueClock.String(queueClockProducer))
+	}
+	if p.tellsContent() {
+		op.set(p.content(d.Message)...)
 	}
 	return op
 }
@@ -75,7 +81,7 @@ func (p *endpoint) withFailed(links []trace.Link, d async.ReceivedDelivery) []tr
 		return links
 	}
 	failure := link(sc, p.mode)
-	failure.Attributes = []attribute.KeyValue{keyLinkType.String(linkFailedAttempt)}
+	failure.Attributes = p.kept([]attribute.KeyValue{keyLinkType.String(linkFailedAttempt)})
 	return append(links, failure)
 }
 
@@ -131,21 +137,21 @@ func (op *processOperation) End(r async.Result) {
 	receive, knownReceive, _ := since(done, op.origin.sent)
 	total, knownTotal, skewed := since(done, op.origin.created)
 	if op.recording() {
-		op.span.SetAttributes(keyProcessDuration.Float64(max(done.Sub(op.start).Seconds(), 0)))
+		op.set(keyProcessDuration.Float64(max(done.Sub(op.start).Seconds(), 0)))
 		if r.Fate != "" {
-			op.span.SetAttributes(keySettleOutcome.String(string(r.Fate)))
+			op.set(keySettleOutcome.String(string(r.Fate)))
 		}
 		if r.Tries > 1 {
-			op.span.SetAttributes(keyAttempts.Int(r.Attempt))
+			op.set(keyAttempts.Int(r.Attempt))
 		}
 		if terminal && knownReceive {
-			op.span.SetAttributes(keyReceiveDuration.Float64(receive.Seconds()))
+			op.set(keyReceiveDuration.Float64(receive.Seconds()))
 		}
 		if terminal && knownTotal {
-			op.span.SetAttributes(keyTotalDuration.Float64(total.Seconds()))
+			op.set(keyTotalDuration.Float64(total.Seconds()))
 		}
 		if skewed {
-			op.span.SetAttributes(keyClockSkew.Bool(true))
+			op.set(keyClockSkew.Bool(true))
 		}
 	}
 	m, took := op.finish(err, done)
@@ -180,9 +186,9 @@ func (p *endpoint) startProcessBatch(ctx context.Context, r *async.Receiving) as
 		if !o.creation.IsValid() {
 			continue
 		}
-		links = append(links, link(o.creation, p.mode, p.messageAttributes(d)...))
+		links = append(links, p.linked(o.creation, p.mode, append(p.messageAttributes(d), p.content(d.Message)...)...))
 	}
-	op.begin(ctx, p, p.process, r.Start, trace.WithLinks(links...), trace.WithAttributes(keyBatchCount.Int(len(r.Deliveries))))
+	op.begin(ctx, p, p.process, r.Start, trace.WithLinks(links...), p.startsWith(keyBatchCount.Int(len(r.Deliveries))))
 	op.set(keyTraceMode.String(modeName(p.mode)))
 	p.process.success.add(begunProcess, len(r.Deliveries))
 	for n, d := range r.Deliveries {

@@ -44,8 +44,20 @@ func New(opts ...Option) *Telemetry {
 func (t *Telemetry) Observe(e async.Endpoint) async.Observer {
 	p := newEndpoint(t, e)
 	o := async.Observer{Send: p.startSend, SendBatch: p.startBatch, Call: p.startCall, Receive: p.startReceive}
+	if p.noCreate {
+		o.BeginBatch = p.beginBatch
+	}
+	if p.tellsContent() {
+		o.Encoded = p.encoded
+	}
 	if e.Subscription == nil {
 		return o
+	}
+	if p.attempts {
+		o.Attempt = p.startAttempt
+	}
+	if p.emptyReceives {
+		o.ReceiveNone = p.startReceiveNone
 	}
 	o.Process, o.Resend, o.Settle = p.startProcess, p.startResend, p.startSettle
 	return o
