@@ -128,7 +128,7 @@ type observation struct {
 	settling  Settling
 	op        Operation
 	attempt   atomic.Pointer[Operation] // the call of the handler that is under way
-	done      time.Time // when the handler was done
+	done      time.Time                 // when the handler was done
 	err       error
 	tries     int
 	reply     error // what a request's handler answers, if it is an error

@@ -237,6 +237,9 @@ func (rt *Runtime) encode(r *route, out *Outgoing, now, expires time.Time) (*mes
 	if out.call != nil {
 		more += 2 // where the reply goes
 	}
+	if out.observation != nil {
+		more += 2 // trace context
+	}
 	md := rt.envelope(r, out.ID, r.spec.Type, now, more)
 	payload = r.settings.compress(payload, md)
 	maps.Copy(md, out.Metadata)

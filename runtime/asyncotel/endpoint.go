@@ -39,8 +39,11 @@ type operation struct {
 	span string
 	typ  string
 	kind trace.SpanKind
-	// start is what every span of the operation starts with.
+	// start is what every span of the operation starts with: what the conventions want samplers to see. Each attribute more would
+	// be copied for each span, sampled or not.
 	start []trace.SpanStartOption
+	// later are the other attributes of a span that is recorded.
+	later []attribute.KeyValue
 	// timed and counted are the attributes of histograms and of counters, without error.type.
 	timed, counted []attribute.KeyValue
 	success        *metering
@@ -201,7 +204,7 @@ func (p *endpoint) prepareReply() {
 // operation prepares one kind of operation. more are attributes of its spans only.
 func (p *endpoint) operation(name, typ string, kind trace.SpanKind, d transport.Destination, more ...attribute.KeyValue) *operation {
 	o := &operation{name: name, typ: typ, kind: kind}
-	shared := with(p.attributes, keySystem.String(p.capabilities.System), keyOperationName.String(name), p.messageType)
+	shared := with(p.attributes, keySystem.String(p.capabilities.System), keyOperationName.String(name))
 	var apart []attribute.KeyValue
 	o.span, shared, apart = p.place(name, shared, d)
 	if describer, ok := p.Transport.(transport.Describer); ok {
@@ -213,10 +216,14 @@ func (p *endpoint) operation(name, typ string, kind trace.SpanKind, d transport.
 			shared = append(shared, keyServerPort.Int(port))
 		}
 	}
-	o.counted = shared
+	span := append(with(shared, keyOperationType.String(typ)), apart...)
+	o.counted = with(shared, p.messageType)
+	o.later = append(o.later, p.messageType)
 	for _, a := range more {
 		if a.Key == keyGroup {
-			o.counted = with(o.counted, a)
+			o.counted, span = with(o.counted, a), append(span, a)
+		} else {
+			o.later = append(o.later, a)
 		}
 	}
 	// The conventions have no operation type on the duration of processing, and on counters.
@@ -225,17 +232,16 @@ func (p *endpoint) operation(name, typ string, kind trace.SpanKind, d transport.
 		o.timed = with(o.timed, keyOperationType.String(typ))
 	}
 	o.success = p.newMetering(o.timed, o.counted)
-	span := append(with(shared, keyOperationType.String(typ)), apart...)
 	if d.RoutingKey != "" && p.capabilities.System == systemRabbitMQ {
-		span = append(span, keyRoutingKey.String(d.RoutingKey))
+		o.later = append(o.later, keyRoutingKey.String(d.RoutingKey))
 	}
 	if d.Temporary {
-		span = append(span, keyTemporary.Bool(true))
+		o.later = append(o.later, keyTemporary.Bool(true))
 	}
 	if d.Anonymous {
-		span = append(span, keyAnonymous.Bool(true))
+		o.later = append(o.later, keyAnonymous.Bool(true))
 	}
-	span = append(span, more...)
+	o.later = p.kept(o.later)
 	o.start = []trace.SpanStartOption{trace.WithSpanKind(kind), p.startsWith(span...)}
 	return o
 }

@@ -23,7 +23,6 @@ type spanned struct {
 
 	// What the span starts with stands here, and not in memory of its own: most spans are not sampled.
 	options [maxStartOptions]trace.SpanStartOption
-	link    [1]trace.Link
 }
 
 // maxStartOptions is how many options a span starts with: kind and attributes, the time, links, attributes of the message.
@@ -44,6 +43,7 @@ func (s *spanned) begin(ctx context.Context, p *endpoint, o *operation, start ti
 	if timed, ok := s.span.(interface{ StartTime() time.Time }); ok {
 		s.start = timed.StartTime()
 	}
+	s.span.SetAttributes(o.later...)
 }
 
 // Context returns parent with the span.

@@ -17,6 +17,9 @@ type processOperation struct {
 	spanned
 
 	origin   origin
+	link     [1]trace.Link
+	handler  insideContext // the handler's, as long as it is made of the context that the handling began in
+	settling timedSettle
 	bags     bool // the message's baggage is the handler's
 	received bool // a receive operation was told of the message before
 }
@@ -43,6 +46,7 @@ func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.O
 	} else {
 		op.begin(rel.parent, p, p.process, r.Start)
 	}
+	op.given, op.handler = ctx, insideContext{Context: op.ctx, hops: op.origin.hops}
 	p.process.success.add(begunProcess, 1)
 	if r.Received {
 		// Whoever pulled it has told the rest.
@@ -112,6 +116,9 @@ func (p *endpoint) messageAttributes(d async.ReceivedDelivery) []attribute.KeyVa
 
 // Context is the handler's: it has the span, the message's baggage, and counts the hops.
 func (op *processOperation) Context(parent context.Context) context.Context {
+	if op.span != nil && same(parent, op.given) {
+		return &op.handler
+	}
 	if op.bags {
 		parent = baggage.ContextWithBaggage(parent, op.origin.baggage)
 	}

@@ -138,7 +138,7 @@ func (p *endpoint) startSettle(s *async.Settling) async.Operation {
 	unseen := p.tracing.asleep() || ours && !parent.spanContext().IsSampled()
 	if unseen {
 		// The settlement of a message that is not sampled is nobody's story.
-		return p.timeSettle(o)
+		return p.timeSettle(o, s.Parent)
 	}
 	now := time.Now()
 	op := &settleOperation{}
@@ -150,13 +150,18 @@ func (p *endpoint) startSettle(s *async.Settling) async.Operation {
 	return op
 }
 
-// timeSettle observes a settlement without a span.
-func (p *endpoint) timeSettle(o *operation) async.Operation {
+// timeSettle observes a settlement without a span, of what parent has handled.
+func (p *endpoint) timeSettle(o *operation, parent async.Operation) async.Operation {
 	ctx := context.Background()
 	if !p.instruments.operation.Enabled(ctx) && !p.logger.Enabled(ctx, log.EnabledParameters{Severity: log.SeverityWarn}) {
 		return nil
 	}
-	return &timedSettle{p: p, o: o, start: time.Now()}
+	settle := timedSettle{p: p, o: o, start: time.Now()}
+	if handling, ours := parent.(*processOperation); ours {
+		handling.settling = settle // a delivery is settled once
+		return &handling.settling
+	}
+	return &settle
 }
 
 // timedSettle is a settlement that has no span.

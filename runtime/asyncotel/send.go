@@ -17,6 +17,7 @@ type sendOperation struct {
 	spanned
 
 	id      string
+	fresh   bool                 // the message has no creation context yet
 	created bool                 // the span was that of the creation only: the batch has one for the sending
 	content []attribute.KeyValue // of a message of a batch: its size and headers
 }
@@ -54,7 +55,7 @@ func (p *endpoint) startSend(ctx context.Context, s *async.Sending) async.Operat
 		op.begin(ctx, p, p.publishOwn, s.Start, trace.WithLinks(trace.Link{SpanContext: own}))
 	} else {
 		op.begin(ctx, p, o, s.Start, trace.WithTimestamp(s.Start)) // async-created-at is the same instant
-		p.inject(op.ctx, op.spanContext(), &out.Metadata)
+		op.fresh = true
 	}
 	if op.recording() {
 		if !p.noID && op.id != "" {
@@ -153,7 +154,7 @@ func (p *endpoint) joinBatch(ctx context.Context, op *sendOperation, whole *batc
 	p.publish.success.add(begunSend, 1)
 	own := p.ownContext(out.Metadata)
 	if !own.IsValid() {
-		p.inject(op.ctx, op.spanContext(), &out.Metadata)
+		op.fresh = true
 		return
 	}
 	if whole.recording() {
@@ -161,10 +162,16 @@ func (p *endpoint) joinBatch(ctx context.Context, op *sendOperation, whole *batc
 	}
 }
 
-// encoded adds what a message tells when it is encoded.
+// encoded writes the creation context, and adds to the span what the message tells.
 func (p *endpoint) encoded(sending async.Operation, msg *message.Message) {
 	op, ours := sending.(*sendOperation)
 	if !ours {
+		return
+	}
+	if op.fresh {
+		p.inject(op.ctx, op.spanContext(), (*map[string]string)(&msg.Metadata))
+	}
+	if !p.tellsContent() {
 		return
 	}
 	if op.created {

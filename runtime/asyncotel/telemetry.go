@@ -43,12 +43,9 @@ func New(opts ...Option) *Telemetry {
 // Observe implements [async.Telemetry].
 func (t *Telemetry) Observe(e async.Endpoint) async.Observer {
 	p := newEndpoint(t, e)
-	o := async.Observer{Send: p.startSend, SendBatch: p.startBatch, Call: p.startCall, Receive: p.startReceive}
+	o := async.Observer{Send: p.startSend, Encoded: p.encoded, SendBatch: p.startBatch, Call: p.startCall, Receive: p.startReceive}
 	if p.noCreate {
 		o.BeginBatch = p.beginBatch
-	}
-	if p.tellsContent() {
-		o.Encoded = p.encoded
 	}
 	if e.Subscription == nil {
 		return o
