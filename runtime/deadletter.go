@@ -2,6 +2,7 @@ package async
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -104,4 +105,35 @@ func (x *delivery) pending() bool {
 	}
 	x.deadLetter(md[transport.MetaDeadReason], errors.New(md[transport.MetaDeadError]))
 	return true
+}
+
+// bury is pending on a router that a user mounts handlers on: it returns when the dead letter is stored, and no sooner than
+// after a pause if it is not, since the router's broker hands the message out again at once.
+func (b *binding) bury(msg *message.Message) error {
+	if b.route.settings.deadDisabled || b.sub.DeadTopic == "" {
+		b.rt.counters.dropped.Add(1)
+		return nil
+	}
+	dead := msg.Copy()
+	delete(dead.Metadata, transport.MetaDeadPending)
+	p := transport.Publication{
+		Topic: b.sub.DeadTopic, Direct: true, RoutingKey: dead.Metadata[transport.MetaType], Key: dead.Metadata[transport.MetaKey],
+		Mandatory: b.route.link.caps.Mandatory != transport.None, Deadline: time.Now().Add(b.route.settings.sendTimeout),
+	}
+	stored := make(chan error, 1)
+	done := func(err error) { stored <- err }
+	if b.observer.Resend != nil {
+		done = b.observer.resending(&Resending{Purpose: PurposeDeadLetter, Publication: p, Message: dead, Cause: msg}, done)
+	}
+	b.rt.sendInternal(b.route.link, p, dead, done)
+	err := <-stored
+	if err == nil {
+		b.rt.counters.deadLettered.Add(1)
+		return nil
+	}
+	select {
+	case <-time.After(slowPause):
+	case <-msg.Context().Done():
+	}
+	return fmt.Errorf("a dead letter could not be stored: %w", err)
 }

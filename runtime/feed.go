@@ -23,6 +23,7 @@ type feed struct {
 
 	lanes       []*lane       // one; or where keys are in order, one for each unit of concurrency
 	draining    chan struct{} // closed: what was not begun goes back
+	halting     atomic.Bool   // draining is closed, or about to be
 	haltOnce    sync.Once
 	drainOnce   sync.Once
 	consumption transport.Consumption
@@ -40,15 +41,15 @@ func newFeed(values context.Context, b *binding) *feed {
 	f.unlink = context.AfterFunc(b.rt.handlersCtx, func() { f.cancel(context.Cause(b.rt.handlersCtx)) })
 	switch {
 	case b.mode == modePull:
-		f.lanes = []*lane{newLane(0, nil)}
+		f.lanes = []*lane{newLane(b.rt.crew, 0, nil)}
 	case b.mode == modeBatch:
-		f.lanes = []*lane{newLane(b.sub.Concurrency, func(l *lane, x *delivery) { f.processBatch(f.gather(l, x)) })}
+		f.lanes = []*lane{newLane(b.rt.crew, b.sub.Concurrency, func(l *lane, x *delivery) { f.processBatch(f.gather(l, x)) })}
 	case b.sub.Ordered:
 		for range b.sub.Concurrency {
-			f.lanes = append(f.lanes, newLane(1, processOne))
+			f.lanes = append(f.lanes, newLane(b.rt.crew, 1, processOne))
 		}
 	default:
-		f.lanes = []*lane{newLane(b.sub.Concurrency, processOne)}
+		f.lanes = []*lane{newLane(b.rt.crew, b.sub.Concurrency, processOne)}
 	}
 	return f
 }
@@ -80,14 +81,7 @@ func (f *feed) enqueue(x *delivery) {
 	}
 }
 
-func (f *feed) isDraining() bool {
-	select {
-	case <-f.draining:
-		return true
-	default:
-		return false
-	}
-}
+func (f *feed) isDraining() bool { return f.halting.Load() }
 
 // gather waits for a full batch, at most linger long.
 func (f *feed) gather(l *lane, x *delivery) []*delivery {
@@ -107,6 +101,7 @@ func (f *feed) gather(l *lane, x *delivery) []*delivery {
 // halt stops fetching and gives back what was not begun.
 func (f *feed) halt(ctx context.Context) (err error) {
 	f.haltOnce.Do(func() {
+		f.halting.Store(true)
 		close(f.draining)
 		err = f.consumption.Stop(ctx)
 		f.mu.Lock()

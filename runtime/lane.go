@@ -6,14 +6,16 @@ import (
 	"time"
 )
 
-// lane holds the deliveries that wait for a handler, and starts the workers that handle them: as many as there is work for,
-// up to a limit. A worker ends when nothing waits, so a lane without messages costs no goroutine.
+// lane holds the deliveries that wait for a handler, and asks the crew for workers that handle them: as many as there is work
+// for, up to a limit. A worker leaves when nothing waits, so a lane without messages costs no goroutine.
 //
-// At most one worker is starting at a time. It takes a delivery, and before it handles that, it starts the next worker if
+// At most one worker is on its way at a time. It takes a delivery, and before it handles that, it has the next one come if
 // more wait. So handlers that take long run side by side up to the limit, and quick ones are left to the few workers that
 // keep up with them.
 type lane struct {
-	limit int // workers at once; 0 where somebody else takes what waits
+	crew   *crew
+	behind *lane // in the crew's list
+	limit  int   // workers at once; 0 where somebody else takes what waits
 	// handle is a worker's work. It may take more deliveries.
 	handle func(*lane, *delivery)
 
@@ -31,8 +33,8 @@ type lane struct {
 // smallestRing is how many deliveries a lane has room for at first.
 const smallestRing = 16
 
-func newLane(limit int, handle func(*lane, *delivery)) *lane {
-	return &lane{limit: limit, handle: handle, arrived: make(chan struct{}, 1)}
+func newLane(c *crew, limit int, handle func(*lane, *delivery)) *lane {
+	return &lane{crew: c, limit: limit, handle: handle, arrived: make(chan struct{}, 1)}
 }
 
 // put adds a delivery. It returns false when the lane is closed.
@@ -46,13 +48,13 @@ func (l *lane) put(x *delivery) bool {
 	start := l.stir()
 	l.mu.Unlock()
 	if start {
-		go l.work()
+		l.crew.enlist(l)
 	}
 	return true
 }
 
-// stir sees to it that somebody takes what waits: who waits for it already, or a new worker, which the caller has to start
-// when stir returns true. The caller holds the lock.
+// stir sees to it that somebody takes what waits: who waits for it already, or another worker, for which the caller has to
+// enlist the lane when stir returns true. The caller holds the lock.
 func (l *lane) stir() (start bool) {
 	switch {
 	case l.count == 0:
@@ -68,8 +70,8 @@ func (l *lane) stir() (start bool) {
 	return true
 }
 
-// work handles one delivery after the other until none waits. A handler that ends its goroutine (runtime.Goexit) takes this
-// worker with it; another one takes its place.
+// work handles one delivery after the other until none waits. It is what a worker of the crew does here. A handler that ends
+// its goroutine (runtime.Goexit) takes the worker with it; another one takes its place.
 func (l *lane) work() {
 	begun, finished := false, false
 	defer func() {
@@ -92,7 +94,7 @@ func (l *lane) work() {
 		start := l.stir()
 		l.mu.Unlock()
 		if start {
-			go l.work()
+			l.crew.enlist(l)
 		}
 		l.handle(l, x)
 	}
@@ -105,7 +107,7 @@ func (l *lane) leave() {
 	start := l.stir()
 	l.mu.Unlock()
 	if start {
-		go l.work()
+		l.crew.enlist(l)
 	}
 }
 
@@ -132,7 +134,7 @@ func (l *lane) wait(ctx context.Context, draining <-chan struct{}, late <-chan t
 	start := l.stir()
 	l.mu.Unlock()
 	if start {
-		go l.work()
+		l.crew.enlist(l)
 	}
 	return x
 }

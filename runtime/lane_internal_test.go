@@ -16,7 +16,7 @@ func TestALaneHandlesAsManyAtOnceAsItsLimit(t *testing.T) {
 	var all sync.WaitGroup
 	all.Add(messages)
 	full := make(chan struct{})
-	l := newLane(limit, func(*lane, *delivery) {
+	l := newLane(newTestCrew(t), limit, func(*lane, *delivery) {
 		defer all.Done()
 		n := now.Add(1)
 		defer now.Add(-1)
@@ -48,7 +48,7 @@ func TestALaneKeepsTheOrderOfOneWorker(t *testing.T) {
 	t.Parallel()
 	const messages = 1000
 	handled := make(chan *delivery, messages)
-	l := newLane(1, func(_ *lane, x *delivery) { handled <- x })
+	l := newLane(newTestCrew(t), 1, func(_ *lane, x *delivery) { handled <- x })
 	put := make([]*delivery, messages)
 	for i := range put {
 		put[i] = &delivery{}
@@ -64,7 +64,7 @@ func TestALaneKeepsTheOrderOfOneWorker(t *testing.T) {
 func TestALaneOutlivesAHandlerThatEndsItsGoroutine(t *testing.T) {
 	t.Parallel()
 	handled := make(chan struct{}, 3)
-	l := newLane(1, func(*lane, *delivery) {
+	l := newLane(newTestCrew(t), 1, func(*lane, *delivery) {
 		handled <- struct{}{}
 		runtime.Goexit()
 	})
@@ -78,7 +78,7 @@ func TestALaneOutlivesAHandlerThatEndsItsGoroutine(t *testing.T) {
 
 func TestAClosedLaneTakesNothing(t *testing.T) {
 	t.Parallel()
-	l := newLane(1, func(*lane, *delivery) { t.Error("a delivery of a closed lane was handled") })
+	l := newLane(newTestCrew(t), 1, func(*lane, *delivery) { t.Error("a delivery of a closed lane was handled") })
 	l.close()
 	if l.put(&delivery{}) {
 		t.Error("a closed lane took a delivery")
@@ -87,7 +87,7 @@ func TestAClosedLaneTakesNothing(t *testing.T) {
 
 func TestWhoWaitsInALaneGetsTheFirstOrTheEnd(t *testing.T) {
 	t.Parallel()
-	l := newLane(0, nil)
+	l := newLane(newTestCrew(t), 0, nil)
 	got := make(chan *delivery)
 	go func() { got <- l.wait(context.Background(), nil, nil) }()
 	x := &delivery{}
@@ -105,4 +105,12 @@ func TestWhoWaitsInALaneGetsTheFirstOrTheEnd(t *testing.T) {
 	if l.wait(ctx, nil, nil) != nil {
 		t.Error("a delivery came out of an empty lane")
 	}
+}
+
+// newTestCrew is a crew that goes home with the test.
+func newTestCrew(t *testing.T) *crew {
+	t.Helper()
+	c := newCrew()
+	t.Cleanup(c.close)
+	return c
 }

@@ -152,6 +152,7 @@ func (rt *Runtime) Shutdown(ctx context.Context) error {
 	_ = waitGroup(drain, &rt.background) // what is held by then goes back
 	rt.handlersStop(ErrDrainTimeout)
 	rt.background.Wait()
+	rt.crew.close()
 
 	// What ends now did not use up the time itself.
 	last, release := drain, func() {}

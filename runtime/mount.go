@@ -51,6 +51,9 @@ func (rt *Runtime) MountOn(router *message.Router) error {
 
 // hosted is the wire handler on a router, under observation. What becomes of the message is the router's matter.
 func (b *binding) hosted(msg *message.Message) (produced []*message.Message, op Operation, err error) {
+	if msg.Metadata[transport.MetaDeadPending] != "" {
+		return nil, nil, b.bury(msg)
+	}
 	if b.observer.Process == nil {
 		produced, err = b.wire(msg)
 		return produced, nil, err

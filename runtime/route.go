@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/asyncpb/async/runtime/internal/config"
 	"github.com/asyncpb/async/runtime/transport"
@@ -149,36 +150,28 @@ func (r *route) ensureQueue(ctx context.Context, rt *Runtime) error {
 
 // declaration runs a function until it has succeeded once, one caller at a time.
 type declaration struct {
+	done atomic.Bool
 	turn chan struct{}
-	done chan struct{}
 }
 
-func newDeclaration() declaration {
-	return declaration{turn: make(chan struct{}, 1), done: make(chan struct{})}
-}
+func newDeclaration() declaration { return declaration{turn: make(chan struct{}, 1)} }
 
 func (d *declaration) do(ctx context.Context, f func() error) error {
-	select {
-	case <-d.done:
+	if d.done.Load() {
 		return nil
-	default:
 	}
 	select {
 	case d.turn <- struct{}{}:
 		defer func() { <-d.turn }()
-	case <-d.done:
-		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	select {
-	case <-d.done:
+	if d.done.Load() {
 		return nil
-	default:
 	}
 	if err := f(); err != nil {
 		return err
 	}
-	close(d.done)
+	d.done.Store(true)
 	return nil
 }

@@ -30,6 +30,7 @@ type Runtime struct {
 	concurrency    int
 	telemetry      Telemetry // nil for none
 	counters       counters
+	crew           *crew // works in the lanes of all bindings
 
 	links       []*link // those that were opened, the default first
 	defaultLink *link
@@ -88,6 +89,7 @@ func Open(ctx context.Context, opts ...Option) (*Runtime, error) {
 		drainTimeout: defaultDrainTimeout,
 		concurrency:  o.concurrency,
 		telemetry:    o.telemetry,
+		crew:         newCrew(),
 		ready:        make(chan struct{}),
 		routes:       make(map[*Spec]*route),
 		finished:     make(chan struct{}),

@@ -18,6 +18,7 @@ import (
 	ordersv1 "github.com/asyncpb/async/internal/gen/acme/orders/v1"
 	"github.com/asyncpb/async/internal/gen/acme/orders/v1/ordersv1async"
 	async "github.com/asyncpb/async/runtime"
+	"github.com/asyncpb/async/runtime/transport"
 )
 
 // trail records what happened in which order.
@@ -249,6 +250,48 @@ func TestHandlersOnAWatermillRouter(t *testing.T) {
 		_, err = ordersv1async.NewOrdersClient(caller).Quote(t.Context(), &ordersv1.QuoteRequest{Sku: "none"})
 		if async.CodeOf(err) != async.CodeNotFound {
 			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestAMountedHandlerIsSparedWhatAnotherRuntimePutAside(t *testing.T) {
+	forEach(t, func(t *testing.T, w *world) {
+		if !w.keepsDeadLetters() {
+			return // and nothing is put aside
+		}
+		rt := w.open(t)
+		spec := moves(async.KindCommand, nil)
+		handled := make(chan int64, 2)
+		onMoved(t, rt, spec, func(_ context.Context, order int64, _ int32) error {
+			handled <- order
+			return nil
+		})
+		router, err := message.NewRouter(message.RouterConfig{CloseTimeout: 5 * time.Second}, watermill.NopLogger{})
+		must(t, err)
+		must(t, rt.MountOn(router))
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- router.Run(ctx) }()
+		t.Cleanup(func() {
+			cancel()
+			must(t, next(t, ended))
+		})
+		<-router.Running()
+		aside := map[string]string{
+			transport.MetaType: spec.Type, transport.MetaDeadPending: "1", transport.MetaDeadReason: "max-attempts",
+			transport.MetaDeadError: "broken", transport.MetaAttempt: "8",
+		}
+		w.inject(t, transport.Publication{Topic: transport.QueueName(w.topic(spec.Topic), spec.Group), Direct: true}, "aside", nil, aside)
+		publish(t, rt, spec, 7, 1)
+		if order := next(t, handled); order != 7 {
+			t.Errorf("order %d was handled, which was put aside", order)
+		}
+		dead := w.deadLetters(t, spec.Topic, spec.Group, 1)[0]
+		if dead[transport.MetaDeadReason] != "max-attempts" || dead[transport.MetaAttempt] != "8" || dead[transport.MetaDeadPending] != "" {
+			t.Errorf("dead letter %v", dead)
+		}
+		if s := rt.Stats(); s.DeadLettered != 1 {
+			t.Errorf("counted %+v", s)
 		}
 	})
 }

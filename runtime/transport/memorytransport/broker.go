@@ -140,7 +140,7 @@ func (b *Broker) remove(q *queue) {
 }
 
 // breather is the least time between two ticks: when many retries are under way, each tick brings several of them.
-const breather = time.Millisecond
+const breather = 5 * time.Millisecond
 
 // plan has the schedule act on an item.
 func (b *Broker) plan(it *item, at time.Time) { b.schedule.add(it, at.Sub(b.epoch)) }

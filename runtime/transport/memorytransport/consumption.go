@@ -203,7 +203,7 @@ type delivery struct {
 // open makes the receiver's message. It needs no lock.
 func (d *delivery) open() {
 	if d.consumption.readOnly {
-		d.shared.UUID, d.shared.Payload, d.shared.Metadata = d.sent.uuid, d.sent.payload, d.sent.metadata
+		d.sent.lent(&d.shared)
 		d.msg = &d.shared
 	} else {
 		d.msg = d.sent.message()

@@ -10,11 +10,12 @@ import (
 	"github.com/asyncpb/async/runtime/transport"
 )
 
-// content is what was sent. It is shared by the queues that hold it and never changes.
+// content is what was sent. The queues that hold it share what it points to, which never changes.
 type content struct {
 	uuid     string
 	payload  []byte
 	metadata message.Metadata
+	packed   packed // in place of uuid and metadata, when it is not empty
 	expires  time.Time
 }
 
@@ -25,8 +26,28 @@ func contentOf(msg *message.Message, p transport.Publication) content {
 	return content{uuid: msg.UUID, payload: bytes.Clone(msg.Payload), metadata: maps.Clone(msg.Metadata), expires: p.Expires}
 }
 
+// pack is for what will wait.
+func (c *content) pack() {
+	c.packed = pack(c.uuid, c.metadata)
+	c.uuid, c.metadata = "", nil
+}
+
+// lent fills in a message for one receiver that only reads it.
+func (c *content) lent(msg *message.Message) {
+	msg.UUID, msg.Payload, msg.Metadata = c.uuid, c.payload, c.metadata
+	if c.packed != "" {
+		msg.UUID, msg.Metadata = c.packed.unpack()
+	}
+}
+
 // message makes a new message for one receiver that may do anything with it.
 func (c *content) message() *message.Message {
+	if c.packed != "" {
+		id, md := c.packed.unpack()
+		msg := message.NewMessage(id, c.payload)
+		msg.Metadata = md
+		return msg
+	}
 	msg := message.NewMessage(c.uuid, c.payload)
 	if len(c.metadata) > 0 {
 		msg.Metadata = maps.Clone(c.metadata)

@@ -65,6 +65,9 @@ func (b *Broker) route(p transport.Publication, space []*queue) []*queue {
 // store puts a message into one queue.
 func (b *Broker) store(q *queue, sent content, p transport.Publication, runs []*consumption) []*consumption {
 	it := &item{content: sent, queue: q, place: -1}
+	if p.Delay > 0 || len(q.consumers) == 0 {
+		it.pack()
+	}
 	if p.Delay > 0 {
 		it.state = delayed
 		if p.Group != "" {
