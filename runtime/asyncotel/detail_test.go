@@ -216,7 +216,7 @@ func TestAnEmptyReceiveIsToldOnlyOnDemand(t *testing.T) {
 	}
 	done := mustTravel(t, look, 0, 0, asyncotel.WithEmptyReceiveSpans())
 	spans := done.named("receive")
-	if len(spans) != 1 || spans[0].Status().Code != codes.Unset || spans[0].EndTime().Sub(spans[0].StartTime()) < 5*time.Millisecond {
+	if len(spans) != 1 || spans[0].Status().Code != codes.Unset || !spans[0].EndTime().After(spans[0].StartTime()) {
 		t.Errorf("the spans are %v", spans)
 	}
 	if durations := done.sets("messaging.client.operation.duration"); len(durations) != 1 || strings.Contains(durations[0], "error.type") {

@@ -16,11 +16,12 @@ import (
 type processOperation struct {
 	spanned
 
-	origin   origin
+	created  time.Time
+	sent     time.Time
+	baggage  baggage.Baggage // the handler's too; empty unless the sender is trusted
 	link     [1]trace.Link
 	handler  insideContext // the handler's, as long as it is made of the context that the handling began in
 	settling timedSettle
-	bags     bool // the message's baggage is the handler's
 	received bool // a receive operation was told of the message before
 }
 
@@ -33,20 +34,23 @@ func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.O
 		return p.startProcessBatch(ctx, r)
 	}
 	d := r.Deliveries[0]
-	op := &processOperation{origin: p.origin(d.Message), received: r.Received}
-	rel := p.relate(ctx, &op.origin, r.Start, op.link[:0])
-	op.bags = rel.mode != async.TraceUntrusted && op.origin.baggage.Len() > 0
+	from := p.origin(d.Message)
+	op := &processOperation{created: from.created, sent: from.sent, received: r.Received}
+	rel := p.relate(ctx, &from, r.Start, op.link[:0])
+	if rel.mode != async.TraceUntrusted {
+		op.baggage = from.baggage
+	}
 	links := p.withFailed(rel.links, d)
-	a := arrivalOf(d, &op.origin, r.Start)
+	a := arrivalOf(d, &from, r.Start)
 	if p.queues && !r.Received && a.known && a.first {
-		p.drawQueue(rel.parent, links, op.origin.sent, r.Start)
+		p.drawQueue(rel.parent, links, from.sent, r.Start)
 	}
 	if len(links) > 0 {
 		op.begin(rel.parent, p, p.process, r.Start, trace.WithLinks(links...))
 	} else {
 		op.begin(rel.parent, p, p.process, r.Start)
 	}
-	op.given, op.handler = ctx, insideContext{Context: op.ctx, hops: op.origin.hops}
+	op.given, op.handler = ctx, insideContext{Context: op.ctx, hops: from.hops}
 	p.process.success.add(begunProcess, 1)
 	if r.Received {
 		// Whoever pulled it has told the rest.
@@ -59,7 +63,7 @@ func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.O
 	}
 	op.set(p.messageAttributes(d)...)
 	op.set(keyTraceMode.String(modeName(rel.mode)))
-	if !op.origin.creation.IsValid() {
+	if !from.creation.IsValid() {
 		op.set(keyContextMissing.Bool(true))
 	}
 	if a.skewed {
@@ -119,13 +123,13 @@ func (op *processOperation) Context(parent context.Context) context.Context {
 	if op.span != nil && same(parent, op.given) {
 		return &op.handler
 	}
-	if op.bags {
-		parent = baggage.ContextWithBaggage(parent, op.origin.baggage)
+	if op.baggage.Len() > 0 {
+		parent = baggage.ContextWithBaggage(parent, op.baggage)
 	}
 	if !op.spanContext().IsValid() {
 		return parent
 	}
-	return &insideContext{Context: op.spanned.Context(parent), hops: op.origin.hops}
+	return &insideContext{Context: op.spanned.Context(parent), hops: op.handler.hops}
 }
 
 // End ends the handling: at the time at which the handler was done.
@@ -141,8 +145,8 @@ func (op *processOperation) End(r async.Result) {
 		err = nil // dropped by the handler's own will
 	}
 	terminal := r.Fate != async.FateRequeue && r.Fate != async.FateRetry
-	receive, knownReceive, _ := since(done, op.origin.sent)
-	total, knownTotal, skewed := since(done, op.origin.created)
+	receive, knownReceive, _ := since(done, op.sent)
+	total, knownTotal, skewed := since(done, op.created)
 	if op.recording() {
 		op.set(keyProcessDuration.Float64(max(done.Sub(op.start).Seconds(), 0)))
 		if r.Fate != "" {

@@ -101,7 +101,7 @@ func (t *trip) tree(attributes ...string) string {
 			row := strings.Repeat("  ", depth) + s.SpanKind().String() + " " + s.Name()
 			for _, a := range s.Attributes() {
 				if slices.Contains(attributes, string(a.Key)) {
-					row += fmt.Sprintf(" %s=%s", a.Key, a.Value.Emit())
+					row += fmt.Sprintf(" %s=%s", a.Key, a.Value.String())
 				}
 			}
 			rows = append(rows, row+"\n"+draw(s.SpanContext().SpanID(), depth+1))
