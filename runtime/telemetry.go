@@ -2,6 +2,7 @@ package async
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -192,7 +193,38 @@ type Settling struct {
 	Parent Operation
 }
 
-// WithTelemetry has t observe the runtime. By default nothing is observed.
+// telemetries are what configuration files can name.
+var telemetries struct {
+	mu     sync.Mutex
+	byName map[string]func() Telemetry
+}
+
+// RegisterTelemetry makes a telemetry known by the name that the key telemetry of a configuration file gives it. open is called by
+// every [Open] with such a file. It is for the init of a package, as that of asyncotel, and panics if the name is taken.
+func RegisterTelemetry(name string, open func() Telemetry) {
+	telemetries.mu.Lock()
+	defer telemetries.mu.Unlock()
+	if telemetries.byName == nil {
+		telemetries.byName = make(map[string]func() Telemetry)
+	}
+	if telemetries.byName[name] != nil {
+		panic("async: the telemetry " + name + " is registered twice")
+	}
+	telemetries.byName[name] = open
+}
+
+// openTelemetry returns the telemetry that the configuration names; nil if it names none, or one that is not in this program.
+func openTelemetry(name string) Telemetry {
+	telemetries.mu.Lock()
+	open := telemetries.byName[name]
+	telemetries.mu.Unlock()
+	if open == nil {
+		return nil
+	}
+	return open()
+}
+
+// WithTelemetry has t observe the runtime. It wins over the key telemetry of the configuration. By default nothing is observed.
 func WithTelemetry(t Telemetry) Option {
 	return optionFunc(func(o *runtimeOptions) { o.telemetry = t })
 }

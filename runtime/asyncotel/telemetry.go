@@ -23,6 +23,8 @@ type Telemetry struct {
 
 var _ async.Telemetry = (*Telemetry)(nil)
 
+func init() { async.RegisterTelemetry("otel", func() async.Telemetry { return New() }) }
+
 // New prepares the tracer, the instruments and the logger. With no option it uses OpenTelemetry's global providers, also those that
 // are set later; where there are none it costs little and makes nothing. An instrument that a meter provider refuses
 // is told to OpenTelemetry's error handler.
