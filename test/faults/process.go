@@ -30,7 +30,7 @@ func (p *place) flags(f *flag.FlagSet) {
 	f.StringVar(&p.stream, "stream", "commands", "commands (unordered) or ordered (by key)")
 	f.StringVar(&p.journal, "journal", "", "the file to write to; it is continued if it is there")
 	f.StringVar(&p.gauges, "gauges", "", "a file to write goroutines, heap and descriptors to, every 5 s; default none")
-	f.BoolVar(&p.log, "log", false, "log to standard error")
+	f.BoolVar(&p.log, "log", false, "log to standard error, from the level debug on")
 }
 
 // open opens what a process needs; the caller closes both.
@@ -48,7 +48,7 @@ func (p *place) open(ctx context.Context, stderr io.Writer, opts ...async.Option
 	}
 	logger := slog.New(slog.DiscardHandler)
 	if p.log {
-		logger = slog.New(slog.NewTextHandler(stderr, nil))
+		logger = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	opts = append(opts, async.WithURL(p.url), async.WithNamespace(p.namespace), async.WithApp(p.app), async.WithLogger(logger))
 	rt, err := async.Open(ctx, opts...)

@@ -13,6 +13,8 @@ import (
 	"github.com/asyncpb/async/test/faults/internal/trial"
 )
 
+const evidenceUsage = "the folder for logs, journals and goroutines of what failed; default none is written. With it both processes log all they can"
+
 func runTrials(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	f := flag.NewFlagSet("run", flag.ContinueOnError)
 	f.SetOutput(stderr)
@@ -23,6 +25,7 @@ func runTrials(ctx context.Context, args []string, stdout, stderr io.Writer) (er
 	f.DurationVar(&length.AtMost, "at-most", 0, "with --full, let none last longer; the results say so")
 	f.IntVar(&length.Times, "times", 0, "with --full, repeat none more often; the results say so")
 	folder := f.String("out", "", "the folder for reliability.json and reliability.md; default none is written; other results in them stay")
+	evidence := f.String("evidence", "", evidenceUsage)
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -30,7 +33,7 @@ func runTrials(ctx context.Context, args []string, stdout, stderr io.Writer) (er
 	if err != nil {
 		return err
 	}
-	lab, err := trial.NewLab(ctx, length)
+	lab, err := trial.NewLab(ctx, length, *evidence)
 	if err != nil {
 		return err
 	}
@@ -50,7 +53,7 @@ func runTrials(ctx context.Context, args []string, stdout, stderr io.Writer) (er
 				// The next fault gets a lab that this one has not touched.
 				r = lab.Failed(fault, queue, err)
 				closeErr := lab.Close()
-				if lab, err = trial.NewLab(ctx, length); err != nil {
+				if lab, err = trial.NewLab(ctx, length, *evidence); err != nil {
 					return errors.Join(err, closeErr)
 				}
 			}
@@ -80,10 +83,11 @@ func soak(ctx context.Context, args []string, stdout, stderr io.Writer) (err err
 	queue := f.String("queue", "quorum", "quorum or classic")
 	rate := f.Int("rate", 300, "how many messages are sent a second")
 	folder := f.String("out", "", "the folder for reliability.json and reliability.md; default none is written")
+	evidence := f.String("evidence", "", evidenceUsage)
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	lab, err := trial.NewLab(ctx, trial.Length{})
+	lab, err := trial.NewLab(ctx, trial.Length{}, *evidence)
 	if err != nil {
 		return err
 	}

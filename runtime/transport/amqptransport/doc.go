@@ -55,6 +55,13 @@
 // before the answer is sent again with the same message id while its context lives. A message that the broker refuses
 // by closing the channel fails alone: the others that were under way on that channel are sent again one by one.
 //
+// A message that the broker refuses with a nack is [transport.ErrNacked] and stored nowhere: its queue is full, or has no
+// leader at the moment. The channel that it went over takes no more messages, and is replaced as soon as everything on it
+// is answered, or after 2 s; that happens at most once a second. In a cluster, write several hosts into the URL. Where a
+// node is killed or hangs with the leaders of quorum queues, sends fail, as [transport.ErrBlocked],
+// [transport.ErrUnknown] or [transport.ErrNacked], until there are new leaders, and go on by themselves. How long a node
+// that hangs goes unnoticed is the broker's setting net_ticktime, by default a minute.
+//
 // While the broker is short of memory or disk it takes nothing ([transport.ErrBlocked]). A message that had been
 // written by then resolves with an error that is both [transport.ErrUnknown] and [transport.ErrBlocked].
 //

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"io"
+	"maps"
 	"net"
 	"sync"
 	"testing"
@@ -24,14 +25,19 @@ type proxy struct {
 	silent   bool
 	blocking bool
 	refusing bool
-	mute     bool
 	closed   bool
+
+	// What alters the broker's answers to publications, and how many channels there were.
+	mute, spoiling, holdingUp, refusingAll bool
+	opened                                 int
 }
 
 // pipe is one connection through the proxy.
 type pipe struct {
 	client, server net.Conn
 	out            sync.Mutex // held for one frame to the client
+	// publishing are the channels with confirms, stale those of them that were so when the proxy began to alter them.
+	publishing, stale map[uint16]bool
 }
 
 func newProxy(t testing.TB) *proxy {
@@ -85,7 +91,7 @@ func (p *proxy) accept() {
 			_ = client.Close()
 			continue
 		}
-		pp := &pipe{client: client, server: server}
+		pp := &pipe{client: client, server: server, publishing: make(map[uint16]bool), stale: make(map[uint16]bool)}
 		p.mu.Lock()
 		p.pipes[pp] = true
 		p.mu.Unlock()
@@ -131,7 +137,7 @@ func (p *proxy) toClient(pp *pipe) {
 		if _, err := io.ReadFull(r, frame[len(header):]); err != nil || !p.pass(false) {
 			return
 		}
-		if p.swallows(frame) {
+		if p.alters(pp, frame) {
 			continue
 		}
 		pp.out.Lock()
@@ -143,23 +149,73 @@ func (p *proxy) toClient(pp *pipe) {
 	}
 }
 
-// swallows reports whether frame is a confirm, while the broker's confirms are swallowed.
-func (p *proxy) swallows(frame []byte) bool {
-	const method, class, ack, nack = 1, 60, 80, 120
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.mute || frame[0] != method || binary.BigEndian.Uint16(frame[7:]) != class {
+// What the proxy looks for in frames: their type, and classes and methods of AMQP.
+const (
+	frameOfMethod = 1
+	classChannel  = 20
+	channelOpenOK = 11
+	channelEndOK  = 41
+	classBasic    = 60
+	basicAck      = 80
+	basicNack     = 120
+	classConfirm  = 85
+	selectOK      = 11
+)
+
+// alters changes what the broker says on a publishing channel, and reports whether it lets frame vanish.
+func (p *proxy) alters(pp *pipe, frame []byte) (vanishes bool) {
+	if frame[0] != frameOfMethod {
 		return false
 	}
-	is := binary.BigEndian.Uint16(frame[9:])
-	return is == ack || is == nack
+	channel, class, method := binary.BigEndian.Uint16(frame[1:]), binary.BigEndian.Uint16(frame[7:]), binary.BigEndian.Uint16(frame[9:])
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case class == classChannel && method == channelOpenOK:
+		p.opened++
+		delete(pp.publishing, channel)
+		delete(pp.stale, channel)
+	case class == classConfirm && method == selectOK:
+		pp.publishing[channel] = true
+	case p.mute && pp.stale[channel]:
+		return class == classChannel && method == channelEndOK || class == classBasic && (method == basicAck || method == basicNack)
+	case class == classBasic && method == basicAck && (p.refusingAll || p.spoiling && pp.stale[channel]):
+		binary.BigEndian.PutUint16(frame[9:], basicNack)
+		if p.holdingUp {
+			frame[19] = 0 // this message alone, and no other any more
+			p.mute = true
+		}
+	default:
+	}
+	return false
 }
 
-// forget lets the broker's confirms vanish, and nothing else.
-func (p *proxy) forget(on bool) {
+// forget lets the broker's confirms vanish, and its consent to the end of a channel, on the channels that publish now.
+func (p *proxy) forget() { p.outdate(func() { p.mute = true }) }
+
+// spoil makes refusals of the confirms on the channels that publish now.
+func (p *proxy) spoil() { p.outdate(func() { p.spoiling = true }) }
+
+// holdUp makes a refusal of the next confirm on the channels that publish now. It is the last answer that they give.
+func (p *proxy) holdUp() { p.outdate(func() { p.spoiling, p.holdingUp = true, true }) }
+
+// refuseAll makes refusals of all confirms, on channels to come too.
+func (p *proxy) refuseAll() { p.outdate(func() { p.refusingAll = true }) }
+
+func (p *proxy) outdate(set func()) {
 	p.mu.Lock()
-	p.mute = on
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	set()
+	for pp := range p.pipes {
+		maps.Copy(pp.stale, pp.publishing)
+	}
+}
+
+// channels is how many channels were opened so far.
+func (p *proxy) channels() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.opened
 }
 
 func (p *proxy) drop(pp *pipe) {

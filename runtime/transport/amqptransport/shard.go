@@ -34,10 +34,15 @@ type shard struct {
 	// channel.
 	alone   int
 	channel *amqp.Channel
+	// given is closed, and nil from then on, when the channel is given up, whatever the broker still has to say on it.
+	given   chan struct{}
 	returns chan amqp.Return
 	// heard is when the oldest send in flight was last another one, and patience how long it may remain the same.
 	heard    time.Time
 	patience time.Duration
+	// spent tells that the channel was given up for its refusals, and distrusted when a channel last was.
+	spent      bool
+	distrusted time.Time
 	// progress tells that the broker has answered at least one send of this channel.
 	progress bool
 }
@@ -113,15 +118,20 @@ func (sh *shard) serve(ses *session) error {
 		return err
 	}
 	sh.mu.Lock()
-	sh.channel, sh.returns, sh.progress = channel, returns, false
+	given := make(chan struct{})
+	sh.channel, sh.given, sh.returns, sh.progress, sh.spent = channel, given, returns, false, false
 	sh.mu.Unlock()
 
 	over := make(chan struct{})
 	var confirms sync.WaitGroup
-	confirms.Go(func() { sh.collect(over) })
-	cause := sh.write(ses, channel, closed)
+	confirms.Go(func() { sh.collect(over, given) })
+	cause := sh.write(ses, channel, closed, given)
 	close(over)
 	confirms.Wait()
+	if errors.Is(cause, errGivenUp) {
+		// It returns when the broker has agreed, or the connection is over, and nothing has to wait for either.
+		sh.t.work.Go(func() { _ = channel.Close() })
+	}
 	if ses.conn.IsClosed() {
 		sh.lose(cause, false)
 	} else {
@@ -132,7 +142,7 @@ func (sh *shard) serve(ses *session) error {
 
 // write sends what is in the outbox until the channel is lost, and returns why it was. What is there at once goes out
 // together.
-func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.Error) error {
+func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.Error, given <-chan struct{}) error {
 	why := func(e *amqp.Error) error {
 		if e != nil {
 			return e
@@ -148,6 +158,9 @@ func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.
 	}
 	defer letGo()
 	for {
+		if sh.exhausted() {
+			return errGivenUp
+		}
 		s, prepared := sh.next(ses)
 		if s == nil {
 			if holding && !yielded {
@@ -159,6 +172,8 @@ func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.
 			letGo()
 			select {
 			case <-sh.wake:
+			case <-given:
+				return errGivenUp
 			case e := <-closed:
 				return why(e)
 			}
@@ -193,7 +208,7 @@ func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.
 func (sh *shard) next(ses *session) (s *send, prepared bool) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if ses.blocked.Load() || (sh.alone > 0 && sh.inflight.len() > 0) {
+	if ses.blocked.Load() || sh.spent || (sh.alone > 0 && sh.inflight.len() > 0) {
 		return nil, false
 	}
 	s = sh.outbox.head()
@@ -285,8 +300,9 @@ func (sh *shard) deliver(out *answers) {
 	out.calls, out.places = out.calls[:0], 0
 }
 
-// collect takes the broker's answers until the channel is over, and then those that came before its end.
-func (sh *shard) collect(over <-chan struct{}) {
+// collect takes the broker's answers until the channel is over, and then those that came before its end. Those that are
+// still to come on a channel that was given up are not waited for.
+func (sh *shard) collect(over, given <-chan struct{}) {
 	var out answers
 	for sh.await(over) && sh.collectDone(&out) {
 	}
@@ -299,11 +315,14 @@ func (sh *shard) collect(over <-chan struct{}) {
 	}
 	sh.mu.Unlock()
 	for _, confirm := range confirms {
-		<-confirm.Done()
+		select {
+		case <-confirm.Done():
+		case <-given:
+		}
 	}
 	sh.mu.Lock()
 	for i, s := range last {
-		if s.confirm == confirms[i] && !s.finished {
+		if s.confirm == confirms[i] && !s.finished && isDone(s.confirm) {
 			sh.settle(&out, s)
 		}
 	}
@@ -320,11 +339,9 @@ func (sh *shard) await(over <-chan struct{}) bool {
 			done = s.confirm.Done()
 		}
 		sh.mu.Unlock()
-		if done != nil {
-			<-done
-			return true
-		}
 		select {
+		case <-done:
+			return true
 		case <-sh.flight:
 		case <-over:
 			return false
@@ -363,8 +380,12 @@ func (sh *shard) settle(out *answers, s *send) bool {
 	sh.progress = true
 	sh.attribute()
 	sh.inflight.remove(s)
+	if sh.spent && sh.inflight.len() == 0 {
+		sh.signal()
+	}
 	switch {
 	case !acked:
+		sh.distrust()
 		sh.finish(out, s, transport.ErrNacked)
 	case s.returned == "":
 		sh.finish(out, s, nil)

@@ -16,24 +16,34 @@ func (sh *shard) hear() {
 	sh.patience = silences * sh.t.settings.heartbeat
 }
 
-// hasten ends a channel that has left its oldest send without an answer for too long, so that what is in flight is sent
+// hasten gives up a channel that has left its oldest send without an answer for too long, so that what is in flight is sent
 // again, with the same ids. A broker that is slow but alive gets twice as long the next time. One that says it is blocked
 // is not held to anything.
 func (sh *shard) hasten(now time.Time) {
+	waiting, silence := sh.overdue(now)
+	if waiting > 0 {
+		sh.t.logger.Warn("the broker leaves sends without an answer: they are sent again on another channel", "sends", waiting, "silence", silence)
+	}
+}
+
+// overdue gives up a channel that is to be given up, and returns how many sends have waited for its answer, for how long.
+func (sh *shard) overdue(now time.Time) (waiting int, silence time.Duration) {
 	sh.mu.Lock()
-	if sh.inflight.len() == 0 || sh.t.publish.state() != nil {
+	defer sh.mu.Unlock()
+	waiting = sh.inflight.len()
+	if waiting == 0 || sh.given == nil || sh.t.publish.state() != nil {
 		sh.heard = now
+		return 0, 0
 	}
-	silence := now.Sub(sh.heard)
-	if silence < sh.patience {
-		sh.mu.Unlock()
-		return
+	silence = now.Sub(sh.heard)
+	switch {
+	case sh.spent && now.Sub(sh.distrusted) >= drainTime:
+	case silence >= sh.patience:
+		sh.patience *= 2
+	default:
+		return 0, 0
 	}
-	sh.heard = now
-	sh.patience *= 2
-	stuck, waiting := sh.channel, sh.inflight.len()
-	sh.mu.Unlock()
-	sh.t.logger.Warn("the broker leaves sends without an answer: they are sent again on another channel", "sends", waiting, "silence", silence)
-	// It returns when the broker has agreed, or the connection is over.
-	sh.t.work.Go(func() { _ = stuck.Close() })
+	close(sh.given)
+	sh.given = nil
+	return waiting, silence
 }

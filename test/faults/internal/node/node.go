@@ -209,6 +209,18 @@ func (n *Node) lastWords() string {
 	return string(text[max(0, len(text)-500):])
 }
 
+// Running says whether the node was started and not ended.
+func (n *Node) Running() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.cmd != nil
+}
+
+// CopyLogs copies what the node wrote to its logs into a folder.
+func (n *Node) CopyLogs(folder string) error {
+	return os.CopyFS(folder, os.DirFS(filepath.Join(n.dir, "log")))
+}
+
 // Kill ends the node without a warning.
 func (n *Node) Kill() error { return n.end(syscall.SIGKILL) }
 

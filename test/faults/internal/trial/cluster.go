@@ -46,9 +46,11 @@ func leaderless(ctx context.Context, s *session) (int, error) {
 				return injected, err
 			}
 			injected++
-			err = s.resumed(ctx, k.name, harmed.Add(k.absentAfter), k.absentAfter)
-			if err := errors.Join(err, k.mend(leader)); err != nil {
+			if err := s.resumed(ctx, k.name, harmed.Add(k.absentAfter), k.absentAfter); err != nil {
 				return injected, fmt.Errorf("with a leader that was %s: %w", k.name, err)
+			}
+			if err := k.mend(leader); err != nil {
+				return injected, err
 			}
 			s.heal()
 			if err := errors.Join(s.flow(ctx, s.healed, 0), s.complete(ctx)); err != nil {

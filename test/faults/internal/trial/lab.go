@@ -93,13 +93,15 @@ func (r *Result) String() string {
 // Lab is where faults are tried. It tries one at a time.
 type Lab struct {
 	Length
+	// Evidence is the folder that gets what tells why a fault failed; empty for nowhere.
+	Evidence string
 
 	node *node.Node
 	runs int
 }
 
-// NewLab starts a broker, for faults of a length. The caller calls Close.
-func NewLab(ctx context.Context, length Length) (*Lab, error) {
+// NewLab starts a broker, for faults of a length, and with a folder for [Lab.Evidence]. The caller calls Close.
+func NewLab(ctx context.Context, length Length, evidence string) (*Lab, error) {
 	n, err := node.New()
 	if err != nil {
 		return nil, err
@@ -107,7 +109,7 @@ func NewLab(ctx context.Context, length Length) (*Lab, error) {
 	if err := n.Start(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
-	return &Lab{Length: length, node: n}, nil
+	return &Lab{Length: length, Evidence: evidence, node: n}, nil
 }
 
 // Close ends the broker and removes everything that it had.
@@ -121,7 +123,12 @@ func (l *Lab) Try(ctx context.Context, f Fault, queue string) (r *Result, err er
 	l.runs++
 	began := time.Now()
 	s := &session{Lab: l, fault: f, queue: queue, namespace: fmt.Sprintf("faults%d", l.runs), figures: make(map[string]float64)}
-	defer func() { err = errors.Join(err, s.close()) }()
+	defer func() {
+		if l.Evidence != "" && (err != nil || len(r.Broken) > 0) {
+			err = errors.Join(err, s.testify(ctx))
+		}
+		err = errors.Join(err, s.close())
+	}()
 	if f.Nodes > 1 {
 		if s.nodes, err = node.NewCluster(ctx, f.Nodes); err != nil {
 			return nil, err

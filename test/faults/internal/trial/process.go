@@ -1,7 +1,6 @@
 package trial
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,18 +21,24 @@ const endTimeout = time.Minute
 type process struct {
 	name   string
 	cmd    *exec.Cmd
-	stderr bytes.Buffer
+	stderr string // the file that it writes its errors and its log to
 	exited chan struct{}
 	err    error // after exited
 }
 
-func start(name string, args ...string) (*process, error) {
+func start(name, stderr string, args ...string) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	p := &process{name: name, cmd: exec.Command(self, args...), exited: make(chan struct{})} //nolint:gosec // this program itself
-	p.cmd.Stderr = &p.stderr
+	file, err := os.OpenFile(stderr, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	// The process has its own.
+	defer func() { _ = file.Close() }()
+	p := &process{name: name, stderr: stderr, cmd: exec.Command(self, args...), exited: make(chan struct{})} //nolint:gosec // this program itself
+	p.cmd.Stderr = file
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -84,7 +89,11 @@ func (p *process) finish() error {
 
 // words is the end of what the process said; only after exited.
 func (p *process) words() string {
-	text := strings.TrimSpace(p.stderr.String())
+	data, err := os.ReadFile(p.stderr)
+	if err != nil {
+		return err.Error()
+	}
+	text := strings.TrimSpace(string(data))
 	return text[max(0, len(text)-1000):]
 }
 

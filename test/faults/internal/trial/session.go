@@ -22,6 +22,9 @@ const patience = 90 * time.Second
 // gaugeSuffix is added to the name of a journal for what its process had in use.
 const gaugeSuffix = ".gauges"
 
+// logSuffix is added to the name of a journal for what its process had to say.
+const logSuffix = ".log"
+
 // heartbeat is what the connections of a trial use.
 const heartbeat = 5 * time.Second
 
@@ -45,6 +48,14 @@ type session struct {
 
 func (s *session) journal(name string) string { return filepath.Join(s.dir, name) }
 
+// brokers are the nodes that hold the queues.
+func (s *session) brokers() []*node.Node {
+	if len(s.nodes) > 0 {
+		return s.nodes
+	}
+	return []*node.Node{s.node}
+}
+
 func (s *session) url(p *proxy.Proxy) string {
 	hosts := p.Address()
 	if len(s.nodes) > 0 {
@@ -54,15 +65,19 @@ func (s *session) url(p *proxy.Proxy) string {
 }
 
 func (s *session) common(p *proxy.Proxy, name string) []string {
-	return []string{
+	args := []string{
 		"--url", s.url(p), "--namespace", s.namespace, "--stream", string(s.fault.Load.Stream), "--journal", s.journal(name),
 		"--gauges", s.journal(name) + gaugeSuffix,
 	}
+	if s.Evidence != "" {
+		args = append(args, "--log")
+	}
+	return args
 }
 
 func (s *session) startProducer() error {
 	l := s.fault.Load
-	p, err := start("producer", append(append([]string{"produce"}, s.common(s.sending, "producer")...),
+	p, err := start("producer", s.journal("producer")+logSuffix, append(append([]string{"produce"}, s.common(s.sending, "producer")...),
 		"--rate", strconv.Itoa(l.Rate), "--writers", strconv.Itoa(l.Writers), "--size", strconv.Itoa(l.Size))...)
 	s.producer = p
 	return err
@@ -71,7 +86,8 @@ func (s *session) startProducer() error {
 // startConsumer starts a consumer with a journal of its own and does not wait for it.
 func (s *session) startConsumer() error {
 	l := s.fault.Load
-	p, err := start("consumer", append(append([]string{"consume"}, s.common(s.taking, "consumer-"+strconv.Itoa(s.consumers))...),
+	name := "consumer-" + strconv.Itoa(s.consumers)
+	p, err := start("consumer", s.journal(name)+logSuffix, append(append([]string{"consume"}, s.common(s.taking, name)...),
 		"--handling", l.Handling.String(), "--poison", strconv.Itoa(l.Poison), "--harm", l.Harm)...)
 	s.consumer = p
 	s.consumers++
