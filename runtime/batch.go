@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 )
 
 const maxBatch = 1000
@@ -31,17 +30,16 @@ func (p *Publisher[M]) SendBatch(ctx context.Context, msgs []M, opts ...SendOpti
 		return opError("send", p.route.spec, errors.New("WithMessageID on a batch would give every message the same id; use Each"))
 	}
 	receipts := make([]*Receipt, len(msgs))
-	start := time.Now()
-	var observed []Operation
+	observed := p.route.beginBatch(ctx, len(msgs))
 	for i, msg := range msgs {
 		all := shared
 		if each != nil {
 			all = append(slices.Clip(shared), each(i)...)
 		}
-		out := &Outgoing{Spec: p.route.spec, Message: msg, options: collectSend(all), life: ctx, batch: &observed}
+		out := &Outgoing{Spec: p.route.spec, Message: msg, options: collectSend(all), life: ctx, batch: observed}
 		receipts[i] = p.send(ctx, out)
 	}
-	end := p.route.observeBatch(ctx, start, observed)
+	end := observed.handedOver(ctx, p.route)
 	errs := make([]error, len(msgs))
 	var failed error
 	for i, r := range receipts {

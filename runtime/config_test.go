@@ -359,3 +359,23 @@ func TestWithoutAnyConfigurationAWarningSaysThatNothingIsKept(t *testing.T) {
 		t.Errorf("logged:\n%s", log.String())
 	}
 }
+
+func TestATelemetryThatIsNotInTheProgramIsRefused(t *testing.T) {
+	t.Parallel()
+	_, err := async.Open(t.Context(), async.WithConfigFile(written(t, "async.yaml", "version: 1\ntransport: \"memory://\"\ntelemetry: otel\n")))
+	if err == nil || !strings.Contains(err.Error(), `async.yaml:3:12: the telemetry otel is not in this program; add import _ "github.com/asyncpb/async/runtime/asyncotel"`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestATelemetryIsRegisteredOnce(t *testing.T) {
+	t.Parallel()
+	open := func() async.Telemetry { return new(recorder) }
+	async.RegisterTelemetry("recorder", open)
+	defer func() {
+		if recover() == nil {
+			t.Error("a second telemetry of the name was taken")
+		}
+	}()
+	async.RegisterTelemetry("recorder", open)
+}

@@ -69,7 +69,7 @@ func (d *Delivery[M]) Process(ctx context.Context, f func(ctx context.Context, m
 	defer cancel(nil)
 	defer context.AfterFunc(d.ctx, func() { cancel(context.Cause(d.ctx)) })()
 	observation := d.x.begin(ctx, true)
-	ctx = &handlerContext{Context: observation.context(ctx), delivery: d.x, info: d.x.in.Info}
+	ctx = &handlerContext{Context: d.x.attemptContext(ctx, observation), delivery: d.x, info: d.x.in.Info}
 	ctx = context.WithValue(ctx, processKey{}, processFunc(func(ctx context.Context, msg proto.Message) error {
 		typed, ok := msg.(M)
 		if !ok {

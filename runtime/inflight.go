@@ -214,7 +214,7 @@ func (x *delivery) concludeGoexit() {
 // context is the handler's: it has the values of Run's context, the Info, and ends when the delivery is lost, when a drain
 // can wait no longer, or, for a request, at its deadline. Whoever asked for it calls release when the call is over.
 func (x *delivery) context() (ctx *handlerContext, release context.CancelFunc) {
-	ctx = &handlerContext{Context: x.observedContext(x.feed.lifelines.of(x.feed.ctx, x.life)), delivery: x}
+	ctx = &handlerContext{Context: x.attemptContext(x.feed.lifelines.of(x.feed.ctx, x.life), x.observation.Load()), delivery: x}
 	release = func() {}
 	if x.feed.b.route.spec.Kind == KindRequest {
 		ctx.reply = new(replyHeaders)

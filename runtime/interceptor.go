@@ -48,8 +48,10 @@ type Outgoing struct {
 	options sendOptions
 	life    context.Context
 	call    *callState
-	batch   *[]Operation // collects what is observed of a batch; nil for a single message
-	created time.Time    // when the observed send began; zero is now
+	batch   *batchObservation // nil for a single message
+	created time.Time         // when the observed send began; zero is now
+
+	observation *sendObservation // nil when nobody observes
 }
 
 // Incoming is a message that is being handled.

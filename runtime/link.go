@@ -58,6 +58,7 @@ func (rt *Runtime) review(problems error) error {
 	var report config.Report
 	report.Join(problems)
 	rt.checkRequire(&report)
+	rt.checkTelemetry(&report)
 	rt.checkBindings(&report)
 	if err := report.Err(); err != nil {
 		return fmt.Errorf("async: open: %w", err)
@@ -160,6 +161,14 @@ func (rt *Runtime) checkRequire(report *config.Report) {
 			report.Add(rt.config.Position("require"), "a durable transport is required, and "+l.caps.System+" keeps nothing",
 				"choose a broker, or remove require")
 		}
+	}
+}
+
+// checkTelemetry refuses a telemetry that is not in this program.
+func (rt *Runtime) checkTelemetry(report *config.Report) {
+	if rt.config.Telemetry != "" && rt.telemetry == nil {
+		report.Add(rt.config.Position("telemetry"), "the telemetry "+rt.config.Telemetry+" is not in this program",
+			`add import _ "github.com/asyncpb/async/runtime/asyncotel", or remove the key`)
 	}
 }
 

@@ -43,14 +43,18 @@ func (r *route) observed(next SendFunc) SendFunc {
 		if out.call != nil {
 			o.sending.CorrelationID = out.call.correlationID
 		}
+		if out.batch != nil {
+			o.sending.Within = out.batch.whole
+		}
 		out.created = o.sending.Start
 		op := r.observer.Send(ctx, &o.sending)
 		if op == nil {
 			return next(ctx, out)
 		}
 		if out.batch != nil {
-			*out.batch = append(*out.batch, op)
+			out.batch.messages = append(out.batch.messages, op)
 		}
+		o.op, out.observation = op, o
 		inside := op.Context(ctx)
 		if out.Async {
 			out.life = op.Context(out.life)
@@ -58,7 +62,6 @@ func (r *route) observed(next SendFunc) SendFunc {
 			out.life = inside
 		}
 		receipt := next(inside, out)
-		o.op = op
 		if out.Async {
 			o.returned = time.Now()
 		}
@@ -82,12 +85,36 @@ type sendObservation struct {
 
 func (o *sendObservation) end(err error) { o.op.End(Result{Err: err, Returned: o.returned}) }
 
-// observeBatch begins the observation of a batch that was handed over, and returns what ends it.
-func (r *route) observeBatch(ctx context.Context, start time.Time, messages []Operation) func(error) {
-	if r.observer.SendBatch == nil || len(messages) == 0 {
-		return func(error) {}
+// encoded tells the observer of a message that is encoded.
+func (r *route) encoded(out *Outgoing, msg *message.Message) {
+	if out.observation != nil && r.observer.Encoded != nil {
+		r.observer.Encoded(out.observation.op, msg)
 	}
-	op := r.observer.SendBatch(ctx, &SendingBatch{Spec: r.spec, Start: start, Messages: messages})
+}
+
+// batchObservation is a batch under observation: as a whole that its messages are sent within, or else when all were handed over.
+type batchObservation struct {
+	sending  SendingBatch
+	whole    Operation
+	messages []Operation
+}
+
+// beginBatch begins the observation of a batch of size messages.
+func (r *route) beginBatch(ctx context.Context, size int) *batchObservation {
+	b := &batchObservation{sending: SendingBatch{Spec: r.spec, Start: time.Now(), Size: size}}
+	if r.observer.BeginBatch != nil && size > 0 {
+		b.whole = r.observer.BeginBatch(ctx, &b.sending)
+	}
+	return b
+}
+
+// handedOver notes that all messages of the batch are, and returns what ends its observation.
+func (b *batchObservation) handedOver(ctx context.Context, r *route) func(error) {
+	op := b.whole
+	if op == nil && r.observer.SendBatch != nil && len(b.messages) > 0 {
+		b.sending.Messages = b.messages
+		op = r.observer.SendBatch(ctx, &b.sending)
+	}
 	if op == nil {
 		return func(error) {}
 	}
@@ -100,7 +127,8 @@ type observation struct {
 	one       [1]ReceivedDelivery
 	settling  Settling
 	op        Operation
-	done      time.Time // when the handler was done
+	attempt   atomic.Pointer[Operation] // the call of the handler that is under way
+	done      time.Time                 // when the handler was done
 	err       error
 	tries     int
 	reply     error // what a request's handler answers, if it is an error
@@ -109,7 +137,14 @@ type observation struct {
 
 func (o *observation) end(r Result) {
 	if o.ended.CompareAndSwap(false, true) {
+		o.endAttempt(r.Err, r.At)
 		o.op.End(r)
+	}
+}
+
+func (o *observation) endAttempt(err error, at time.Time) {
+	if attempt := o.attempt.Swap(nil); attempt != nil {
+		(*attempt).End(Result{Err: err, At: at})
 	}
 }
 
@@ -155,6 +190,16 @@ func (x *delivery) pulled(ctx context.Context, start time.Time) {
 	x.observation.Store(o)
 }
 
+// unreceived observes that who waited since start gets no message.
+func (b *binding) unreceived(ctx context.Context, start time.Time, err error) {
+	if b.observer.ReceiveNone == nil {
+		return
+	}
+	if op := b.observer.ReceiveNone(ctx, start); op != nil {
+		op.End(Result{Err: err})
+	}
+}
+
 // beginBatch observes the handling of a batch. What it returns ends it.
 func (f *feed) beginBatch(entries []*delivery) func(error) {
 	process := f.b.observer.Process
@@ -182,6 +227,20 @@ func (x *delivery) observedContext(parent context.Context) context.Context {
 	return x.observation.Load().context(parent)
 }
 
+// attemptContext begins the observation of a call of the handler, and returns parent with what that and the handling o add.
+func (x *delivery) attemptContext(parent context.Context, o *observation) context.Context {
+	begin := x.feed.b.observer.Attempt
+	if begin == nil || o == nil || o.ended.Load() {
+		return o.context(parent)
+	}
+	attempt := begin(o.op, x.attempt)
+	if attempt == nil {
+		return o.context(parent)
+	}
+	o.attempt.Store(&attempt)
+	return attempt.Context(parent)
+}
+
 func (x *delivery) operation() Operation {
 	if o := x.observation.Load(); o != nil {
 		return o.op
@@ -197,6 +256,7 @@ func (x *delivery) handled(verdict error) {
 			o.err = o.reply
 		}
 		o.tries++
+		o.endAttempt(o.err, o.done)
 	}
 }
 

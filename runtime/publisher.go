@@ -145,6 +145,7 @@ func (rt *Runtime) dispatch(ctx context.Context, r *route, out *Outgoing) *Recei
 	if err != nil {
 		return fail(err)
 	}
+	r.encoded(out, msg)
 	if deadline, ok := ctx.Deadline(); ok && !out.Async && deadline.Before(p.Deadline) {
 		p.Deadline = deadline
 	}
@@ -235,6 +236,9 @@ func (rt *Runtime) encode(r *route, out *Outgoing, now, expires time.Time) (*mes
 	}
 	if out.call != nil {
 		more += 2 // where the reply goes
+	}
+	if out.observation != nil {
+		more += 2 // trace context
 	}
 	md := rt.envelope(r, out.ID, r.spec.Type, now, more)
 	payload = r.settings.compress(payload, md)

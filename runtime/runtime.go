@@ -94,6 +94,9 @@ func Open(ctx context.Context, opts ...Option) (*Runtime, error) {
 		routes:       make(map[*Spec]*route),
 		finished:     make(chan struct{}),
 	}
+	if rt.telemetry == nil {
+		rt.telemetry = openTelemetry(cfg.Telemetry)
+	}
 	if rt.log == nil {
 		rt.log = slog.New(slog.DiscardHandler)
 	}

@@ -69,6 +69,7 @@ func (s *Subscriber[M]) Receive(ctx context.Context) (*Delivery[M], error) {
 	for {
 		x, err := b.take(ctx)
 		if err != nil {
+			b.unreceived(ctx, start, err)
 			return nil, opError("receive", s.spec, err)
 		}
 		if x.prepare() {

@@ -2,6 +2,7 @@ package async
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -42,15 +43,26 @@ type Observer struct {
 	// Send is called for a message of the user's, after the interceptors and before it is encoded. It may set the metadata of
 	// the message. The operation ends with the receipt, before anybody who waits for it goes on.
 	Send func(ctx context.Context, s *Sending) Operation
+	// Encoded is called with what Send has returned when the message is encoded, before it is handed over. It may write to the
+	// metadata of the message, and keeps nothing of it.
+	Encoded func(sending Operation, msg *message.Message)
+	// BeginBatch is called before the first message of a batch is sent. If it returns an operation, the messages are sent within
+	// that, SendBatch is not called, and the operation ends with the batch.
+	BeginBatch func(ctx context.Context, s *SendingBatch) Operation
 	// SendBatch is called after all messages of a batch were handed over.
 	SendBatch func(ctx context.Context, s *SendingBatch) Operation
 	// Call is called for a request before it is sent; the operation ends with the call.
 	Call func(ctx context.Context, c *Calling) Operation
 	// Receive is called when a pulled message, or a reply, is about to be handed to who waits for it.
 	Receive func(ctx context.Context, r *Receiving) Operation
+	// ReceiveNone is called when a pull ends without a message, since start.
+	ReceiveNone func(ctx context.Context, start time.Time) Operation
 	// Process is called before a handler: of one message, with all its attempts in process, or of a batch. The operation
 	// ends, with the time at which the handler was done, when it is known what becomes of the message.
 	Process func(ctx context.Context, r *Receiving) Operation
+	// Attempt is called with what Process has returned before each call of a handler of single messages. number is that of the
+	// call, from 1. The operation ends with the call, and its context is the handler's.
+	Attempt func(process Operation, number int) Operation
 	// Resend is called before the runtime itself sends: a retry, a dead letter, a reply. It may write to the metadata of the
 	// message.
 	Resend func(r *Resending) Operation
@@ -105,12 +117,16 @@ type Sending struct {
 	CorrelationID string
 	// Batch is true for a message of a batch.
 	Batch bool
+	// Within is what BeginBatch has returned for the batch; nil if there was nothing.
+	Within Operation
 }
 
 // SendingBatch is a batch that is being sent.
 type SendingBatch struct {
 	Spec  *Spec
 	Start time.Time
+	// Size is how many messages it has.
+	Size int
 	// Messages are what Send returned for each message of the batch; nil for those that were refused before.
 	Messages []Operation
 }
@@ -177,7 +193,38 @@ type Settling struct {
 	Parent Operation
 }
 
-// WithTelemetry has t observe the runtime. By default nothing is observed.
+// telemetries are what configuration files can name.
+var telemetries struct {
+	mu     sync.Mutex
+	byName map[string]func() Telemetry
+}
+
+// RegisterTelemetry makes a telemetry known by the name that the key telemetry of a configuration file gives it. open is called by
+// every [Open] with such a file. It is for the init of a package, as that of asyncotel, and panics if the name is taken.
+func RegisterTelemetry(name string, open func() Telemetry) {
+	telemetries.mu.Lock()
+	defer telemetries.mu.Unlock()
+	if telemetries.byName == nil {
+		telemetries.byName = make(map[string]func() Telemetry)
+	}
+	if telemetries.byName[name] != nil {
+		panic("async: the telemetry " + name + " is registered twice")
+	}
+	telemetries.byName[name] = open
+}
+
+// openTelemetry returns the telemetry that the configuration names; nil if it names none, or one that is not in this program.
+func openTelemetry(name string) Telemetry {
+	telemetries.mu.Lock()
+	open := telemetries.byName[name]
+	telemetries.mu.Unlock()
+	if open == nil {
+		return nil
+	}
+	return open()
+}
+
+// WithTelemetry has t observe the runtime. It wins over the key telemetry of the configuration. By default nothing is observed.
 func WithTelemetry(t Telemetry) Option {
 	return optionFunc(func(o *runtimeOptions) { o.telemetry = t })
 }

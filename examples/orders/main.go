@@ -26,11 +26,11 @@ import (
 	_ "github.com/asyncpb/async/runtime/transport/gochanneltransport"
 )
 
-// late is the order of the sample that is shipped at the second attempt: its trace has the most to show.
-const late = "A-2"
+// Of the orders of the sample, late is shipped at the second attempt, and lost ends as a dead letter.
+const late, lost = "A-2", "A-3"
 
 func main() {
-	file := flag.String("trace", "", "draw the trace of one order to this file, as SVG")
+	file := flag.String("trace", "", "draw the trace of an order that is tried again, and the end of one that is a dead letter, to this file, as SVG")
 	flag.Parse()
 	// A broker in memory that has a name can be opened twice: to run, and to look at its dead letters.
 	url := cmp.Or(os.Getenv("ASYNC_TRANSPORT"), "memory://shop")
@@ -53,5 +53,5 @@ func run(ctx context.Context, url, file string) error {
 	if file == "" {
 		return nil
 	}
-	return os.WriteFile(file, trace.SVG(), 0o644)
+	return os.WriteFile(file, waterfall.SVG(trace, recorder.Trace("order "+lost).Part("publish Ship")), 0o644)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -105,6 +106,22 @@ func TestTheOrdersEndTheSameOnEveryTransport(t *testing.T) {
 				t.Errorf("printed, in alphabetical order (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestThePictureShowsARetryAndADeadLetter(t *testing.T) { //nolint:paralleltest // it sets the program's tracer
+	file := filepath.Join(t.TempDir(), "trace.svg")
+	if err := run(t.Context(), "memory://orders-picture", file); err != nil {
+		t.Fatal(err)
+	}
+	picture, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{">order A-2, ", ">retry Ship<", ">process Ship, attempt 2<", ">order A-3: publish Ship, ", ">dead letter Ship<", ">failed<"} {
+		if !strings.Contains(string(picture), want) {
+			t.Errorf("%s is not in the picture", want)
+		}
 	}
 }
 

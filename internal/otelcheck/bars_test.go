@@ -1,8 +1,10 @@
 package otelcheck_test
 
 import (
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/asyncpb/async/internal/otelcheck"
@@ -49,6 +51,35 @@ func TestAChainOfMessagesIsOneTrace(t *testing.T) { //nolint:paralleltest // the
 func TestARetriedDeadAndReplayedMessageIsOneTrace(t *testing.T) { //nolint:paralleltest // the scenarios are played once, one at a time
 	for _, name := range transports {
 		t.Run(name, func(t *testing.T) { tells(t, name, "dead and replayed", map[string]int{"send": 3, "process": 3}) })
+	}
+}
+
+func TestTheTreeOfSpansIsTheSameOnEveryTransport(t *testing.T) { //nolint:paralleltest // the scenarios are played once, one at a time
+	trees := make(map[string]string)
+	for _, c := range captures(t, "memory") {
+		if !c.Facts.SampledOut {
+			trees[c.Scenario] = c.Tree()
+		}
+	}
+	// Which of 200 messages are kept is chance.
+	delete(trees, "ratio")
+	for _, name := range transports[1:] {
+		t.Run(name, func(t *testing.T) {
+			compared := 0
+			for _, c := range captures(t, name) {
+				want, known := trees[c.Scenario]
+				if !known || c.Facts.SampledOut {
+					continue
+				}
+				compared++
+				if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(c.Tree(), "\n")); diff != "" {
+					t.Errorf("scenario %q, settlements apart (-memory +%s):\n%s", c.Scenario, name, diff)
+				}
+			}
+			if compared != len(trees) {
+				t.Errorf("%d scenarios were compared, want %d", compared, len(trees))
+			}
+		})
 	}
 }
 

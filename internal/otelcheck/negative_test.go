@@ -70,9 +70,19 @@ var wrongs = map[string][]wrong{
 		}},
 		{"sync", func(c *otelcheck.Capture) { delete(first(c, "send").Attributes, "messaging.message.id") }},
 	},
-	"R9": {{"sync", func(c *otelcheck.Capture) {
-		first(c, "send").Attributes["messaging.message.body.size"] = attribute.IntValue(1)
-	}}},
+	"R9": {
+		{"sync", func(c *otelcheck.Capture) {
+			first(c, "send").Attributes["messaging.message.body.size"] = attribute.IntValue(1)
+		}},
+		{"sync", func(c *otelcheck.Capture) {
+			first(c, "process").Attributes["async.header.tenant"] = attribute.StringValue("acme")
+		}},
+		{"sync", func(c *otelcheck.Capture) {
+			s := *first(c, "process")
+			s.Name, s.Kind = "attempt", trace.SpanKindInternal
+			c.Spans = append(c.Spans, s)
+		}},
+	},
 	"R10": {
 		{"sync", func(c *otelcheck.Capture) { first(c, "send").Status = codes.Ok }},
 		{"retried", func(c *otelcheck.Capture) { delete(first(c, "process").Attributes, "error.type") }},

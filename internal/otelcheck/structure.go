@@ -74,7 +74,10 @@ var generated = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}|amq\.gen|_INBOX|asyn
 func checkName(c *Capture) (r []string) {
 	for _, s := range c.messaging() {
 		want := s.Attributes.Text(semconv.MessagingOperationNameKey)
-		named := s.Attributes.Text(semconv.MessagingDestinationNameKey)
+		named := s.Attributes.Text(semconv.MessagingDestinationTemplateKey)
+		if named == "" {
+			named = s.Attributes.Text(semconv.MessagingDestinationNameKey)
+		}
 		if _, temporary := s.Attributes[semconv.MessagingDestinationTemporaryKey]; !temporary && named != "" {
 			want += " " + named
 		}
@@ -236,6 +239,14 @@ func checkOptIn(c *Capture) (r []string) {
 			if _, set := s.Attributes[key]; set {
 				(*report)(&r).add("span %q: %s was not asked for", s.Name, key)
 			}
+		}
+		for key := range s.Attributes {
+			if strings.HasPrefix(string(key), "async.header.") {
+				(*report)(&r).add("span %q: %s was not asked for", s.Name, key)
+			}
+		}
+		if s.Scope.Name == module && s.Kind == trace.SpanKindInternal {
+			(*report)(&r).add("span %q was not asked for", s.Name)
 		}
 	}
 	return r

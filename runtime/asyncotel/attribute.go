@@ -30,6 +30,9 @@ const (
 	keyErrorType      = semconv.ErrorTypeKey
 	keyRPCSystem      = semconv.RPCSystemNameKey
 	keyRPCMethod      = semconv.RPCMethodKey
+	keyTemplate       = semconv.MessagingDestinationTemplateKey
+	keyBodySize       = semconv.MessagingMessageBodySizeKey
+	keyEnvelopeSize   = semconv.MessagingMessageEnvelopeSizeKey
 )
 
 // What the conventions have no name for.
@@ -51,6 +54,10 @@ const (
 	keyTraceMode        = attribute.Key("async.trace.mode")
 	keyContextMissing   = attribute.Key("async.context.missing")
 	keyLinkType         = attribute.Key("async.link.type")
+	keyAttemptNumber    = attribute.Key("async.attempt")
+	keyQueueClock       = attribute.Key("async.queue.clock")
+	headerPrefix        = "async.header."
+	queueClockProducer  = "producer"
 	rpcSystem           = "async"
 	linkFailedAttempt   = "failed_attempt"
 	linkUntrusted       = "untrusted"
@@ -62,6 +69,8 @@ const (
 	operationReceive    = "receive"
 	operationAck        = "ack"
 	operationNack       = "nack"
+	operationQueue      = "queue"
+	operationAttempt    = "attempt"
 	sendModeSync        = "sync"
 	sendModeAsync       = "async"
 	confirmBroker       = "broker"

@@ -2,6 +2,8 @@
 //
 //	rt, err := async.Open(ctx, async.WithTelemetry(asyncotel.New()))
 //
+// or, with this package imported for its name only, with telemetry: otel in the configuration file.
+//
 // It follows the messaging semantic conventions in the version of [SchemaURL], which are in development: a later version of
 // this package may follow a later one. What the conventions have no name for is called async.*. It uses the OpenTelemetry API only; a program
 // brings the SDK and sets the global providers, or hands its own to [New].

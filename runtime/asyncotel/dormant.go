@@ -45,6 +45,19 @@ func (t *Telemetry) idle(ctx context.Context) bool {
 		!t.logger.Enabled(ctx, log.EnabledParameters{Severity: log.SeverityError})
 }
 
+// unobserved reports whether nobody hears of an operation that begins in ctx.
+func (p *endpoint) unobserved(ctx context.Context) bool {
+	return p.idle(ctx) || p.observes != nil && !p.observes(ctx, p.Spec)
+}
+
+// unobservedAfter is unobserved for what follows from the handling of a message; parent may be nil.
+func (p *endpoint) unobservedAfter(parent async.Operation) bool {
+	if p.observes == nil {
+		return p.idle(context.Background())
+	}
+	return p.unobserved(inside(parent))
+}
+
 // passage is an operation that nobody hears of: a message's context passes through it.
 type passage struct {
 	from origin

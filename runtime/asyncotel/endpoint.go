@@ -22,9 +22,10 @@ type endpoint struct {
 	confirm      string
 
 	// Sending ends.
-	publish, publishAsync, publishOwn, create, batch *operation
+	publish, publishAsync, publishOwn, create, batch, batchOnly *operation
 	// Receiving ends.
 	process, receive, ack, nack, retry, dead *operation
+	queued, attempt                          *operation // nil unless asked for
 	// Both ends of a request.
 	reply, receiveReply *operation
 	call                *operation
@@ -38,8 +39,11 @@ type operation struct {
 	span string
 	typ  string
 	kind trace.SpanKind
-	// start is what every span of the operation starts with.
+	// start is what every span of the operation starts with: what the conventions want samplers to see. Each attribute more would
+	// be copied for each span, sampled or not.
 	start []trace.SpanStartOption
+	// later are the other attributes of a span that is recorded.
+	later []attribute.KeyValue
 	// timed and counted are the attributes of histograms and of counters, without error.type.
 	timed, counted []attribute.KeyValue
 	success        *metering
@@ -53,12 +57,32 @@ type metering struct {
 	record []metric.RecordOption
 }
 
-func (t *Telemetry) newMetering(timed, counted []attribute.KeyValue) *metering {
-	m := &metering{record: []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(timed...))}}
+func (p *endpoint) newMetering(timed, counted []attribute.KeyValue) *metering {
+	m := &metering{record: []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(p.kept(timed)...))}}
 	if counted != nil {
-		m.tally = t.instruments.ledger.of(counted)
+		m.tally = p.instruments.ledger.of(p.kept(counted))
 	}
 	return m
+}
+
+// kept are the attributes that the filter keeps, in a copy if there is one.
+func (p *endpoint) kept(attributes []attribute.KeyValue) []attribute.KeyValue {
+	if p.keep == nil {
+		return attributes
+	}
+	return slices.DeleteFunc(slices.Clone(attributes), func(a attribute.KeyValue) bool { return !p.keep(p.Spec, a) })
+}
+
+// startsWith is kept as an option of spans.
+func (p *endpoint) startsWith(attributes ...attribute.KeyValue) trace.SpanStartOption {
+	return trace.WithAttributes(p.kept(attributes)...)
+}
+
+// linked is a link to a creation context; see link.
+func (p *endpoint) linked(creation trace.SpanContext, mode async.TraceMode, more ...attribute.KeyValue) trace.Link {
+	l := link(creation, mode, more...)
+	l.Attributes = p.kept(l.Attributes)
+	return l
 }
 
 // with returns a copy of attributes with one more.
@@ -115,11 +139,12 @@ func (p *endpoint) prepareSend() {
 	p.publishAsync = p.operation(name, sendType, trace.SpanKindProducer, to, keySendMode.String(sendModeAsync), confirm)
 	p.publishOwn = p.operation(name, sendType, trace.SpanKindClient, to, confirm)
 	p.batch = p.operation(name, sendType, trace.SpanKindClient, to, keySendMode.String(sendModeSync), confirm)
+	p.batchOnly = p.operation(name, sendType, trace.SpanKindProducer, to, keySendMode.String(sendModeSync), confirm)
 	p.create = p.operation(operationCreate, createType, trace.SpanKindProducer, to)
 	p.call = &operation{span: p.Spec.Name(), kind: trace.SpanKindClient}
-	p.call.timed = []attribute.KeyValue{keyRPCSystem.String(rpcSystem), keyRPCMethod.String(p.Spec.Name())}
+	p.call.timed = with(p.attributes, keyRPCSystem.String(rpcSystem), keyRPCMethod.String(p.Spec.Name()))
 	p.call.success = p.newMetering(p.call.timed, nil)
-	p.call.start = []trace.SpanStartOption{trace.WithSpanKind(p.call.kind), trace.WithAttributes(p.call.timed...)}
+	p.call.start = []trace.SpanStartOption{trace.WithSpanKind(p.call.kind), p.startsWith(p.call.timed...)}
 }
 
 func (p *endpoint) prepareReceive(s transport.Subscription) {
@@ -136,6 +161,35 @@ func (p *endpoint) prepareReceive(s transport.Subscription) {
 	dead := transport.Publication{Topic: s.DeadTopic, Direct: true, RoutingKey: p.Spec.Type}
 	p.retry = p.operation(operationPublish, sendType, trace.SpanKindClient, transport.DescribeSend(p.Transport, again))
 	p.dead = p.operation(operationPublish, sendType, trace.SpanKindClient, transport.DescribeSend(p.Transport, dead))
+	if p.queues {
+		p.queued = p.internal(operationQueue, from)
+	}
+	if p.attempts {
+		p.attempt = p.internal(operationAttempt, transport.Destination{})
+	}
+}
+
+// internal prepares a span that is no operation of the conventions, and has no metrics.
+func (p *endpoint) internal(name string, d transport.Destination) *operation {
+	o := &operation{name: name, span: name, kind: trace.SpanKindInternal}
+	attributes := with(p.attributes, keySystem.String(p.capabilities.System), keyOperationName.String(name), p.messageType)
+	o.span, attributes, _ = p.place(name, attributes, d)
+	o.start = []trace.SpanStartOption{trace.WithSpanKind(o.kind), p.startsWith(attributes...)}
+	return o
+}
+
+// place adds the destination to the name of a span and to the attributes that it shares with metrics; apart are those that it has alone.
+func (p *endpoint) place(span string, shared []attribute.KeyValue, d transport.Destination) (name string, both, apart []attribute.KeyValue) {
+	if d.Name == "" || d.Temporary || d.Anonymous {
+		return span, shared, nil
+	}
+	named := keyDestination.String(d.Name)
+	if p.template != nil {
+		if template := p.template(p.Spec, d.Name); template != "" {
+			return span + " " + template, append(shared, keyTemplate.String(template)), []attribute.KeyValue{named}
+		}
+	}
+	return span + " " + d.Name, append(shared, named), nil
 }
 
 func (p *endpoint) prepareReply() {
@@ -149,12 +203,10 @@ func (p *endpoint) prepareReply() {
 
 // operation prepares one kind of operation. more are attributes of its spans only.
 func (p *endpoint) operation(name, typ string, kind trace.SpanKind, d transport.Destination, more ...attribute.KeyValue) *operation {
-	o := &operation{name: name, span: name, typ: typ, kind: kind}
-	shared := []attribute.KeyValue{keySystem.String(p.capabilities.System), keyOperationName.String(name), p.messageType}
-	if d.Name != "" && !d.Temporary && !d.Anonymous {
-		o.span = name + " " + d.Name
-		shared = append(shared, keyDestination.String(d.Name))
-	}
+	o := &operation{name: name, typ: typ, kind: kind}
+	shared := with(p.attributes, keySystem.String(p.capabilities.System), keyOperationName.String(name))
+	var apart []attribute.KeyValue
+	o.span, shared, apart = p.place(name, shared, d)
 	if describer, ok := p.Transport.(transport.Describer); ok {
 		address, port := describer.Server()
 		if address != "" {
@@ -164,10 +216,14 @@ func (p *endpoint) operation(name, typ string, kind trace.SpanKind, d transport.
 			shared = append(shared, keyServerPort.Int(port))
 		}
 	}
-	o.counted = shared
+	span := append(with(shared, keyOperationType.String(typ)), apart...)
+	o.counted = with(shared, p.messageType)
+	o.later = append(o.later, p.messageType)
 	for _, a := range more {
 		if a.Key == keyGroup {
-			o.counted = with(o.counted, a)
+			o.counted, span = with(o.counted, a), append(span, a)
+		} else {
+			o.later = append(o.later, a)
 		}
 	}
 	// The conventions have no operation type on the duration of processing, and on counters.
@@ -176,17 +232,16 @@ func (p *endpoint) operation(name, typ string, kind trace.SpanKind, d transport.
 		o.timed = with(o.timed, keyOperationType.String(typ))
 	}
 	o.success = p.newMetering(o.timed, o.counted)
-	span := with(shared, keyOperationType.String(typ))
 	if d.RoutingKey != "" && p.capabilities.System == systemRabbitMQ {
-		span = append(span, keyRoutingKey.String(d.RoutingKey))
+		o.later = append(o.later, keyRoutingKey.String(d.RoutingKey))
 	}
 	if d.Temporary {
-		span = append(span, keyTemporary.Bool(true))
+		o.later = append(o.later, keyTemporary.Bool(true))
 	}
 	if d.Anonymous {
-		span = append(span, keyAnonymous.Bool(true))
+		o.later = append(o.later, keyAnonymous.Bool(true))
 	}
-	span = append(span, more...)
-	o.start = []trace.SpanStartOption{trace.WithSpanKind(kind), trace.WithAttributes(span...)}
+	o.later = p.kept(o.later)
+	o.start = []trace.SpanStartOption{trace.WithSpanKind(kind), p.startsWith(span...)}
 	return o
 }

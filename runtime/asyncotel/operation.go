@@ -23,7 +23,6 @@ type spanned struct {
 
 	// What the span starts with stands here, and not in memory of its own: most spans are not sampled.
 	options [maxStartOptions]trace.SpanStartOption
-	link    [1]trace.Link
 }
 
 // maxStartOptions is how many options a span starts with: kind and attributes, the time, links, attributes of the message.
@@ -44,6 +43,7 @@ func (s *spanned) begin(ctx context.Context, p *endpoint, o *operation, start ti
 	if timed, ok := s.span.(interface{ StartTime() time.Time }); ok {
 		s.start = timed.StartTime()
 	}
+	s.span.SetAttributes(o.later...)
 }
 
 // Context returns parent with the span.
@@ -79,14 +79,13 @@ func (s *spanned) recording() bool { return s.span != nil && s.span.IsRecording(
 // set sets attributes of a span that somebody looks at.
 func (s *spanned) set(attributes ...attribute.KeyValue) {
 	if s.recording() {
-		s.span.SetAttributes(attributes...)
+		s.span.SetAttributes(s.p.kept(attributes)...)
 	}
 }
 
 // finish ends the span with the error, and returns the options of its metrics and how long it took.
 func (s *spanned) finish(err error, at time.Time) (m *metering, took float64) {
-	explicit := !at.IsZero()
-	if !explicit {
+	if at.IsZero() {
 		at = time.Now()
 	}
 	kind := ""
@@ -94,18 +93,23 @@ func (s *spanned) finish(err error, at time.Time) (m *metering, took float64) {
 		kind = errorType(err, s.p.capabilities.System)
 		s.p.emit(s, err, kind)
 	}
+	s.end(err, kind, at)
+	return s.p.of(s.o, kind), max(at.Sub(s.start).Seconds(), 0)
+}
+
+// end ends the span with the error, which is of a kind.
+func (s *spanned) end(err error, kind string, at time.Time) {
 	switch {
 	case s.span == nil:
 	case s.span.IsRecording():
 		if err != nil {
 			s.span.SetStatus(codes.Error, describe(err))
-			s.span.SetAttributes(keyErrorType.String(kind))
+			s.set(keyErrorType.String(kind))
 		}
 		s.span.End(trace.WithTimestamp(at))
 	default:
 		s.span.End()
 	}
-	return s.p.of(s.o, kind), max(at.Sub(s.start).Seconds(), 0)
 }
 
 // spanner is implemented by the operations of this package.

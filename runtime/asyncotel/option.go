@@ -29,6 +29,7 @@ type settings struct {
 	maxHops    int
 	noSettle   bool
 	noID       bool
+	detail
 }
 
 // The defaults of the guards.

@@ -16,31 +16,42 @@ import (
 type processOperation struct {
 	spanned
 
-	origin   origin
-	bags     bool // the message's baggage is the handler's
+	created  time.Time
+	sent     time.Time
+	baggage  baggage.Baggage // the handler's too; empty unless the sender is trusted
+	link     [1]trace.Link
+	handler  insideContext // the handler's, as long as it is made of the context that the handling began in
+	settling timedSettle
 	received bool // a receive operation was told of the message before
 }
 
 // startProcess begins the handling of a message, or of a batch.
 func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.Operation {
-	if p.idle(ctx) {
+	if p.unobserved(ctx) {
 		return p.pass(r.Deliveries[0])
 	}
 	if p.Batch && !r.Received {
 		return p.startProcessBatch(ctx, r)
 	}
 	d := r.Deliveries[0]
-	op := &processOperation{origin: p.origin(d.Message), received: r.Received}
-	rel := p.relate(ctx, &op.origin, r.Start, op.link[:0])
-	op.bags = rel.mode != async.TraceUntrusted && op.origin.baggage.Len() > 0
+	from := p.origin(d.Message)
+	op := &processOperation{created: from.created, sent: from.sent, received: r.Received}
+	rel := p.relate(ctx, &from, r.Start, op.link[:0])
+	if rel.mode != async.TraceUntrusted {
+		op.baggage = from.baggage
+	}
 	links := p.withFailed(rel.links, d)
+	a := arrivalOf(d, &from, r.Start)
+	if p.queues && !r.Received && a.known && a.first {
+		p.drawQueue(rel.parent, links, from.sent, r.Start)
+	}
 	if len(links) > 0 {
 		op.begin(rel.parent, p, p.process, r.Start, trace.WithLinks(links...))
 	} else {
 		op.begin(rel.parent, p, p.process, r.Start)
 	}
+	op.given, op.handler = ctx, insideContext{Context: op.ctx, hops: from.hops}
 	p.process.success.add(begunProcess, 1)
-	a := arrivalOf(d, &op.origin, r.Start)
 	if r.Received {
 		// Whoever pulled it has told the rest.
 		countSkew(a, p.process)
@@ -50,16 +61,19 @@ func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.O
 	if !op.recording() {
 		return op
 	}
-	op.span.SetAttributes(p.messageAttributes(d)...)
-	op.span.SetAttributes(keyTraceMode.String(modeName(rel.mode)))
-	if !op.origin.creation.IsValid() {
-		op.span.SetAttributes(keyContextMissing.Bool(true))
+	op.set(p.messageAttributes(d)...)
+	op.set(keyTraceMode.String(modeName(rel.mode)))
+	if !from.creation.IsValid() {
+		op.set(keyContextMissing.Bool(true))
 	}
 	if a.skewed {
-		op.span.SetAttributes(keyClockSkew.Bool(true))
+		op.set(keyClockSkew.Bool(true))
 	}
 	if a.known && a.first {
-		op.span.SetAttributes(keyQueueDuration.Float64(a.waited.Seconds()))
+		op.set(keyQueueDuration.Float64(a.waited.Seconds()), keyQueueClock.String(queueClockProducer))
+	}
+	if p.tellsContent() {
+		op.set(p.content(d.Message)...)
 	}
 	return op
 }
@@ -75,7 +89,7 @@ func (p *endpoint) withFailed(links []trace.Link, d async.ReceivedDelivery) []tr
 		return links
 	}
 	failure := link(sc, p.mode)
-	failure.Attributes = []attribute.KeyValue{keyLinkType.String(linkFailedAttempt)}
+	failure.Attributes = p.kept([]attribute.KeyValue{keyLinkType.String(linkFailedAttempt)})
 	return append(links, failure)
 }
 
@@ -106,13 +120,16 @@ func (p *endpoint) messageAttributes(d async.ReceivedDelivery) []attribute.KeyVa
 
 // Context is the handler's: it has the span, the message's baggage, and counts the hops.
 func (op *processOperation) Context(parent context.Context) context.Context {
-	if op.bags {
-		parent = baggage.ContextWithBaggage(parent, op.origin.baggage)
+	if op.span != nil && same(parent, op.given) {
+		return &op.handler
+	}
+	if op.baggage.Len() > 0 {
+		parent = baggage.ContextWithBaggage(parent, op.baggage)
 	}
 	if !op.spanContext().IsValid() {
 		return parent
 	}
-	return &insideContext{Context: op.spanned.Context(parent), hops: op.origin.hops}
+	return &insideContext{Context: op.spanned.Context(parent), hops: op.handler.hops}
 }
 
 // End ends the handling: at the time at which the handler was done.
@@ -128,24 +145,24 @@ func (op *processOperation) End(r async.Result) {
 		err = nil // dropped by the handler's own will
 	}
 	terminal := r.Fate != async.FateRequeue && r.Fate != async.FateRetry
-	receive, knownReceive, _ := since(done, op.origin.sent)
-	total, knownTotal, skewed := since(done, op.origin.created)
+	receive, knownReceive, _ := since(done, op.sent)
+	total, knownTotal, skewed := since(done, op.created)
 	if op.recording() {
-		op.span.SetAttributes(keyProcessDuration.Float64(max(done.Sub(op.start).Seconds(), 0)))
+		op.set(keyProcessDuration.Float64(max(done.Sub(op.start).Seconds(), 0)))
 		if r.Fate != "" {
-			op.span.SetAttributes(keySettleOutcome.String(string(r.Fate)))
+			op.set(keySettleOutcome.String(string(r.Fate)))
 		}
 		if r.Tries > 1 {
-			op.span.SetAttributes(keyAttempts.Int(r.Attempt))
+			op.set(keyAttempts.Int(r.Attempt))
 		}
 		if terminal && knownReceive {
-			op.span.SetAttributes(keyReceiveDuration.Float64(receive.Seconds()))
+			op.set(keyReceiveDuration.Float64(receive.Seconds()))
 		}
 		if terminal && knownTotal {
-			op.span.SetAttributes(keyTotalDuration.Float64(total.Seconds()))
+			op.set(keyTotalDuration.Float64(total.Seconds()))
 		}
 		if skewed {
-			op.span.SetAttributes(keyClockSkew.Bool(true))
+			op.set(keyClockSkew.Bool(true))
 		}
 	}
 	m, took := op.finish(err, done)
@@ -180,9 +197,9 @@ func (p *endpoint) startProcessBatch(ctx context.Context, r *async.Receiving) as
 		if !o.creation.IsValid() {
 			continue
 		}
-		links = append(links, link(o.creation, p.mode, p.messageAttributes(d)...))
+		links = append(links, p.linked(o.creation, p.mode, append(p.messageAttributes(d), p.content(d.Message)...)...))
 	}
-	op.begin(ctx, p, p.process, r.Start, trace.WithLinks(links...), trace.WithAttributes(keyBatchCount.Int(len(r.Deliveries))))
+	op.begin(ctx, p, p.process, r.Start, trace.WithLinks(links...), p.startsWith(keyBatchCount.Int(len(r.Deliveries))))
 	op.set(keyTraceMode.String(modeName(p.mode)))
 	p.process.success.add(begunProcess, len(r.Deliveries))
 	for n, d := range r.Deliveries {

@@ -183,7 +183,7 @@ func (p *endpoint) relate(ctx context.Context, o *origin, now time.Time, links [
 	if !o.creation.IsValid() {
 		return r
 	}
-	r.links = append(r.links, link(o.creation, mode))
+	r.links = append(r.links, p.linked(o.creation, mode))
 	if mode != async.TraceContinue || p.guarded(o, now) {
 		return r
 	}

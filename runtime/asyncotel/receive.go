@@ -2,6 +2,7 @@ package asyncotel
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -24,7 +25,7 @@ type receiveOperation struct {
 
 // startReceive begins, after the wait and with the time at which it began, so that samplers know the links.
 func (p *endpoint) startReceive(ctx context.Context, r *async.Receiving) async.Operation {
-	if p.idle(ctx) {
+	if p.unobserved(ctx) {
 		return p.pass(r.Deliveries[0])
 	}
 	d, o := r.Deliveries[0], p.receive
@@ -38,15 +39,18 @@ func (p *endpoint) startReceive(ctx context.Context, r *async.Receiving) async.O
 		op.baggage = from.baggage
 	}
 	if from.creation.IsValid() {
-		options = append(options, trace.WithLinks(link(from.creation, p.mode)))
+		options = append(options, trace.WithLinks(p.linked(from.creation, p.mode)))
 	}
 	if r.Source != "" {
-		options = append(options, trace.WithAttributes(keyDestination.String(r.Source)))
+		options = append(options, p.startsWith(keyDestination.String(r.Source)))
 	}
 	options = append(options, trace.WithTimestamp(r.Start))
 	op.begin(ctx, p, o, r.Start, options...)
 	if op.recording() {
-		op.span.SetAttributes(p.messageAttributes(d)...)
+		op.set(p.messageAttributes(d)...)
+		if p.tellsContent() {
+			op.set(p.content(d.Message)...)
+		}
 	}
 	p.countArrival(op.ctx, arrivalOf(d, &from, time.Now()), o, !r.Reply)
 	return op
@@ -87,11 +91,37 @@ func (op *receiveOperation) settled(at time.Time) {
 	}
 }
 
+// waitOperation is a pull that ends without a message.
+type waitOperation struct {
+	spanned
+
+	asked context.Context //nolint:containedctx // whether it has ended is what the operation ends with
+}
+
+func (p *endpoint) startReceiveNone(ctx context.Context, start time.Time) async.Operation {
+	if p.unobserved(ctx) {
+		return nil
+	}
+	op := &waitOperation{asked: ctx}
+	op.begin(ctx, p, p.receive, start, trace.WithTimestamp(start))
+	return op
+}
+
+// End ends the wait. To end it with the context, or with the runtime, is no failure.
+func (op *waitOperation) End(r async.Result) {
+	err := r.Err
+	if op.asked.Err() != nil || errors.Is(err, async.ErrClosed) {
+		err = nil
+	}
+	m, took := op.finish(err, r.At)
+	op.p.instruments.operation.record(op.ctx, took, m)
+}
+
 // settleOperation is a settlement.
 type settleOperation struct{ spanned }
 
 func (p *endpoint) startSettle(s *async.Settling) async.Operation {
-	if p.idle(context.Background()) {
+	if p.unobservedAfter(s.Parent) {
 		return nil
 	}
 	if pulled, ok := s.Parent.(*receiveOperation); ok && s.Outcome == transport.Ack {
@@ -108,25 +138,30 @@ func (p *endpoint) startSettle(s *async.Settling) async.Operation {
 	unseen := p.tracing.asleep() || ours && !parent.spanContext().IsSampled()
 	if unseen {
 		// The settlement of a message that is not sampled is nobody's story.
-		return p.timeSettle(o)
+		return p.timeSettle(o, s.Parent)
 	}
 	now := time.Now()
 	op := &settleOperation{}
 	ctx, links := p.after(s.Parent, s.Message)
 	op.begin(ctx, p, o, now, links...)
 	if op.recording() {
-		op.span.SetAttributes(p.messageAttributes(async.ReceivedDelivery{Message: s.Message, Delivery: s.Delivery})...)
+		op.set(p.messageAttributes(async.ReceivedDelivery{Message: s.Message, Delivery: s.Delivery})...)
 	}
 	return op
 }
 
-// timeSettle observes a settlement without a span.
-func (p *endpoint) timeSettle(o *operation) async.Operation {
+// timeSettle observes a settlement without a span, of what parent has handled.
+func (p *endpoint) timeSettle(o *operation, parent async.Operation) async.Operation {
 	ctx := context.Background()
 	if !p.instruments.operation.Enabled(ctx) && !p.logger.Enabled(ctx, log.EnabledParameters{Severity: log.SeverityWarn}) {
 		return nil
 	}
-	return &timedSettle{p: p, o: o, start: time.Now()}
+	settle := timedSettle{p: p, o: o, start: time.Now()}
+	if handling, ours := parent.(*processOperation); ours {
+		handling.settling = settle // a delivery is settled once
+		return &handling.settling
+	}
+	return &settle
 }
 
 // timedSettle is a settlement that has no span.

@@ -26,7 +26,7 @@ func (p *endpoint) after(parent async.Operation, msg *message.Message) (context.
 	if !from.creation.IsValid() {
 		return ctx, nil
 	}
-	return ctx, []trace.SpanStartOption{trace.WithLinks(link(from.creation, p.mode))}
+	return ctx, []trace.SpanStartOption{trace.WithLinks(p.linked(from.creation, p.mode))}
 }
 
 // resendOperation is a message that the runtime itself sends.
@@ -39,7 +39,7 @@ type resendOperation struct {
 // startResend begins to send a retry, a dead letter, a reply, or what a middleware produced.
 func (p *endpoint) startResend(s *async.Resending) async.Operation {
 	md := (*map[string]string)(&s.Message.Metadata)
-	if p.idle(context.Background()) {
+	if p.unobservedAfter(s.Parent) {
 		if s.Parent != nil && (*md)[transport.MetaTraceparent] == "" {
 			ctx := inside(s.Parent)
 			p.inject(ctx, trace.SpanContextFromContext(ctx), md)
@@ -53,7 +53,7 @@ func (p *endpoint) startResend(s *async.Resending) async.Operation {
 	now := time.Now()
 	switch s.Purpose {
 	case async.PurposeReply:
-		op.begin(inside(s.Parent), p, p.reply, now, trace.WithAttributes(keyDestination.String(s.Publication.Topic)))
+		op.begin(inside(s.Parent), p, p.reply, now, p.startsWith(keyDestination.String(s.Publication.Topic)))
 		p.inject(op.ctx, op.spanContext(), md)
 		op.set(keyConversationID.String(s.Cause.Metadata[transport.MetaCorrelationID]))
 	case async.PurposeProduce:
@@ -76,6 +76,9 @@ func (p *endpoint) startResend(s *async.Resending) async.Operation {
 	}
 	if id := (*md)[transport.MetaID]; id != "" && !p.noID {
 		op.set(keyMessageID.String(id))
+	}
+	if op.recording() && p.tellsContent() {
+		op.set(p.content(s.Message)...)
 	}
 	return op
 }
@@ -115,12 +118,28 @@ func (op *resendOperation) End(r async.Result) {
 type callOperation struct{ spanned }
 
 func (p *endpoint) startCall(ctx context.Context, c *async.Calling) async.Operation {
-	if p.idle(ctx) {
+	if p.unobserved(ctx) {
 		return nil
 	}
 	op := &callOperation{}
+	if p.noCall {
+		op.p, op.o, op.ctx, op.given, op.start = p, p.call, ctx, ctx, c.Start
+		return op
+	}
 	op.begin(ctx, p, p.call, c.Start, trace.WithTimestamp(c.Start))
 	return op
+}
+
+// Context returns parent with the span of the call, or without one with that of the caller.
+func (op *callOperation) Context(parent context.Context) context.Context {
+	if op.span != nil {
+		return op.spanned.Context(parent)
+	}
+	caller := trace.SpanFromContext(op.ctx)
+	if !caller.SpanContext().IsValid() || same(parent, op.given) {
+		return parent
+	}
+	return trace.ContextWithSpan(parent, caller)
 }
 
 // End ends the call.

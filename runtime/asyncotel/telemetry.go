@@ -23,6 +23,8 @@ type Telemetry struct {
 
 var _ async.Telemetry = (*Telemetry)(nil)
 
+func init() { async.RegisterTelemetry("otel", func() async.Telemetry { return New() }) }
+
 // New prepares the tracer, the instruments and the logger. With no option it uses OpenTelemetry's global providers, also those that
 // are set later; where there are none it costs little and makes nothing. An instrument that a meter provider refuses
 // is told to OpenTelemetry's error handler.
@@ -43,9 +45,18 @@ func New(opts ...Option) *Telemetry {
 // Observe implements [async.Telemetry].
 func (t *Telemetry) Observe(e async.Endpoint) async.Observer {
 	p := newEndpoint(t, e)
-	o := async.Observer{Send: p.startSend, SendBatch: p.startBatch, Call: p.startCall, Receive: p.startReceive}
+	o := async.Observer{Send: p.startSend, Encoded: p.encoded, SendBatch: p.startBatch, Call: p.startCall, Receive: p.startReceive}
+	if p.noCreate {
+		o.BeginBatch = p.beginBatch
+	}
 	if e.Subscription == nil {
 		return o
+	}
+	if p.attempts {
+		o.Attempt = p.startAttempt
+	}
+	if p.emptyReceives {
+		o.ReceiveNone = p.startReceiveNone
 	}
 	o.Process, o.Resend, o.Settle = p.startProcess, p.startResend, p.startSettle
 	return o

@@ -68,26 +68,25 @@ const lowerHex = "0123456789abcdef"
 
 // unhex reads lower case digits, the only ones that are allowed.
 func unhex(into []byte, text string) bool {
+	bad := byte(0)
 	for i := range into {
-		high, low := nibble(text[2*i]), nibble(text[2*i+1])
-		if (high|low)&0xf0 != 0 {
-			return false
-		}
+		high, low := nibbles[text[2*i]], nibbles[text[2*i+1]]
+		bad |= high | low
 		into[i] = high<<4 | low
 	}
-	return true
+	return bad&0xf0 == 0
 }
 
-func nibble(c byte) byte {
-	switch {
-	case c >= '0' && c <= '9':
-		return c - '0'
-	case c >= 'a' && c <= 'f':
-		return c - 'a' + 10
-	default:
-		return 0xff
+// nibbles are the values of digits, and 0xff for everything else.
+var nibbles = func() (values [256]byte) {
+	for i := range values {
+		values[i] = 0xff
 	}
-}
+	for value, digit := range []byte(lowerHex) {
+		values[digit] = byte(value)
+	}
+	return values
+}()
 
 // traceparent writes what readTraceparent reads.
 func traceparent(sc trace.SpanContext) string {

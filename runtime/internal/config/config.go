@@ -22,6 +22,8 @@ type Config struct {
 	Transport *Transport
 	// Require is "durable" when volatile transports are refused.
 	Require string
+	// Telemetry is the name of what observes the runtime, "" for nothing.
+	Telemetry string
 	// Transports are the transports that have a name.
 	Transports map[string]*Transport
 	// Defaults are the settings of every rpc, below its annotations.

@@ -153,6 +153,7 @@ func (r *reader) config(root *yaml.Node, c *Config) {
 		value(r, "namespace", word, name(maxTopicBytes), func(v string) { c.Namespace = v }),
 		r.address("transport", func(v string) { carrier = v }),
 		value(r, "require", word, oneOf("durable"), func(v string) { c.Require = v }),
+		value(r, "telemetry", word, oneOf("otel"), func(v string) { c.Telemetry = v }),
 		{"transports", func(node *yaml.Node, place []string) { r.transports(node, place, c) }},
 		{"defaults", func(node *yaml.Node, place []string) { r.defaults(node, place, &c.Defaults) }},
 		{"bindings", func(node *yaml.Node, place []string) { r.bindings(node, place, c) }},

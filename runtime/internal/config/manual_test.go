@@ -41,6 +41,9 @@ func TestTheManualNamesTheKeysThatThereAre(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !strings.Contains(string(page), "`telemetry`") {
+		t.Error("docs/config.md does not name telemetry")
+	}
 	values := map[string]string{
 		"concurrency": "1", "timeout": "1s", "codec": "protobuf", "max_message_bytes": "1", "compress_above": "0", "send_timeout": "1s", "ttl": "1s",
 		"retry.immediate": "1", "retry.max_attempts": "1", "retry.min_backoff": "1s", "retry.max_backoff": "1s",

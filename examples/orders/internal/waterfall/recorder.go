@@ -45,7 +45,7 @@ func (r *Recorder) Trace(name string) *Trace {
 			children[s.Parent().SpanID()] = append(children[s.Parent().SpanID()], s)
 		}
 	}
-	t := &Trace{}
+	t := &Trace{title: name}
 	t.add(r.spans[i], 0, children)
 	for j := range t.rows {
 		t.rows[j].follow(byID)
@@ -54,7 +54,27 @@ func (r *Recorder) Trace(name string) *Trace {
 }
 
 // Trace is the spans of one trace, each below its parent.
-type Trace struct{ rows []row }
+type Trace struct {
+	title string
+	rows  []row
+}
+
+// Part returns the first span of that label with those below it, under the same title; nothing if there is none.
+func (t *Trace) Part(label string) *Trace {
+	first := slices.IndexFunc(t.rows, func(r row) bool { return t.label(&r) == label })
+	if first < 0 {
+		return &Trace{}
+	}
+	part := &Trace{title: t.title + ": " + label, rows: slices.Clone(t.rows[first:])}
+	depth := part.rows[0].depth
+	if end := slices.IndexFunc(part.rows[1:], func(r row) bool { return r.depth <= depth }); end >= 0 {
+		part.rows = part.rows[:end+1]
+	}
+	for i := range part.rows {
+		part.rows[i].depth -= depth
+	}
+	return part
+}
 
 // row is one span.
 type row struct {

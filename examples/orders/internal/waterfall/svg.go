@@ -18,7 +18,8 @@ const (
 	left    = 250 // where time begins
 	right   = 90  // for the durations behind the bars
 	line    = 24
-	top     = 74
+	above   = 42 // the title of a trace
+	legends = 32 // the legend below the first title
 	bar     = 14
 	indent  = 12
 	shortly = 3 // the least width of a bar
@@ -65,22 +66,34 @@ func (a axis) of(t time.Time) float64 {
 	return a.x[min(i, len(a.x)-1)]
 }
 
-// SVG draws the trace: a row for each span, in the colour of its phase, and an arrow from where a message was sent to where it was
-// handled.
-func (t *Trace) SVG() []byte {
+// SVG draws traces below each other: a row for each span, in the colour of its phase, and an arrow from where a message was sent
+// to where it was handled. Each trace has a scale of its own.
+func SVG(traces ...*Trace) []byte {
+	traces = slices.DeleteFunc(slices.Clone(traces), func(t *Trace) bool { return len(t.rows) == 0 })
 	var out strings.Builder
-	height := top + line*len(t.rows) + line
+	height := legends
+	for _, t := range traces {
+		height += t.height()
+	}
 	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="Helvetica, Arial, sans-serif" font-size="12">`+"\n", width, height)
 	fmt.Fprintf(&out, `<rect width="%d" height="%d" rx="8" fill="#ffffff"/>`+"\n", width, height)
-	if len(t.rows) > 0 {
-		t.draw(&out)
+	top := 0
+	for i, t := range traces {
+		fmt.Fprintf(&out, `<text x="16" y="%d" font-size="15" font-weight="bold" fill="#1d2733">%s, %s in all</text>`+"\n", top+26, html.EscapeString(t.title), text(t.lasted()))
+		if i == 0 {
+			drawLegend(&out)
+			top += legends
+		}
+		t.draw(&out, top+above)
+		top += t.height()
 	}
 	out.WriteString("</svg>\n")
 	return []byte(out.String())
 }
 
-func (t *Trace) draw(out *strings.Builder) {
-	fmt.Fprintf(out, `<text x="16" y="26" font-size="15" font-weight="bold" fill="#1d2733">%s, %s in all</text>`+"\n", html.EscapeString(t.rows[0].Name()), text(t.lasted()))
+func (t *Trace) height() int { return above + line*len(t.rows) + line/2 }
+
+func drawLegend(out *strings.Builder) {
 	x := left
 	for _, phase := range legend {
 		fmt.Fprintf(out, `<rect x="%d" y="41" width="12" height="12" rx="2" fill="%s"/><text x="%d" y="51" fill="#1d2733">%s</text>`+"\n", x, colors[phase], x+17, phase)
@@ -88,6 +101,9 @@ func (t *Trace) draw(out *strings.Builder) {
 	}
 	fmt.Fprintf(out, `<rect x="%d" y="42" width="10" height="10" rx="2" fill="none" stroke="%s" stroke-width="2"/><text x="%d" y="51" fill="#1d2733">failed</text>`+"\n", x+1, failure, x+17)
 	fmt.Fprintf(out, `<text x="%d" y="26" text-anchor="end" fill="#6b7685" font-size="11">time runs to the right, on a logarithmic scale</text>`+"\n", width-16)
+}
+
+func (t *Trace) draw(out *strings.Builder, top int) {
 	a := newAxis(t.rows)
 	places := make(map[trace.SpanID]int)
 	for i := range t.rows {
@@ -95,12 +111,12 @@ func (t *Trace) draw(out *strings.Builder) {
 	}
 	var arrows strings.Builder
 	for i := range t.rows {
-		t.drawRow(out, &arrows, a, i, places)
+		t.drawRow(out, &arrows, a, top, i, places)
 	}
 	out.WriteString(arrows.String())
 }
 
-func (t *Trace) drawRow(out, arrows *strings.Builder, a axis, i int, places map[trace.SpanID]int) {
+func (t *Trace) drawRow(out, arrows *strings.Builder, a axis, top, i int, places map[trace.SpanID]int) {
 	r := &t.rows[i]
 	y := top + line*i
 	if i%2 == 0 {

@@ -83,7 +83,7 @@ func (t *Trace) Table(out *console.Console) {
 
 // columns pads the cells: a name, then numbers.
 func columns(cells []string) []string {
-	const name, number = 20, 10
+	const name, number = 24, 10
 	var line strings.Builder
 	line.WriteString(cells[0] + strings.Repeat(" ", max(name-len(cells[0]), 0)))
 	for _, cell := range cells[1:] {

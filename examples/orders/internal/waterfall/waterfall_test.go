@@ -31,7 +31,7 @@ func TestATraceIsDrawnAndItsPhasesArePrinted(t *testing.T) {
 	order.End()
 
 	drawn := recorder.Trace("order <1>")
-	decoder := xml.NewDecoder(strings.NewReader(string(drawn.SVG())))
+	decoder := xml.NewDecoder(strings.NewReader(string(waterfall.SVG(drawn))))
 	for {
 		if _, err := decoder.Token(); errors.Is(err, io.EOF) {
 			break
@@ -40,7 +40,7 @@ func TestATraceIsDrawnAndItsPhasesArePrinted(t *testing.T) {
 		}
 	}
 	for _, want := range []string{"order &lt;1&gt;", ">publish Placed<", ">process Placed<"} {
-		if !strings.Contains(string(drawn.SVG()), want) {
+		if !strings.Contains(string(waterfall.SVG(drawn)), want) {
 			t.Errorf("%s is not in the picture", want)
 		}
 	}
@@ -49,7 +49,7 @@ func TestATraceIsDrawnAndItsPhasesArePrinted(t *testing.T) {
 	if !strings.Contains(out.String(), "process Placed") || !strings.Contains(out.String(), "T_queue") {
 		t.Errorf("printed:\n%s", out.String())
 	}
-	if strings.Contains(string(recorder.Trace("nothing").SVG()), "<text") {
+	if strings.Contains(string(waterfall.SVG(recorder.Trace("nothing"))), "<text") {
 		t.Error("a trace that is not there was drawn")
 	}
 }
@@ -74,7 +74,12 @@ func TestRetriesAndDeadLettersAreCalledSo(t *testing.T) {
 	dead.End()
 	process.End()
 	order.End()
-	picture := string(recorder.Trace("order 1").SVG())
+	story := recorder.Trace("order 1")
+	part := string(waterfall.SVG(story.Part("process Ship, attempt 2"), story.Part("nothing")))
+	if !strings.Contains(part, ">dead letter Ship<") || strings.Contains(part, ">retry Ship<") {
+		t.Errorf("the part of the second attempt is\n%s", part)
+	}
+	picture := string(waterfall.SVG(story))
 	for _, want := range []string{">process Ship<", ">retry Ship<", ">process Ship, attempt 2<", ">dead letter Ship<", ">failed<"} {
 		if !strings.Contains(picture, want) {
 			t.Errorf("%s is not in the picture", want)
