@@ -227,14 +227,7 @@ func TestHandlersOnAWatermillRouter(t *testing.T) {
 		router.AddMiddleware(middleware.Retry{MaxRetries: 3, InitialInterval: time.Millisecond, Multiplier: 1}.Middleware)
 		must(t, rt.MountOn(router))
 		run(t, rt) // consumes nothing
-		ctx, cancel := context.WithCancel(context.Background())
-		ended := make(chan error, 1)
-		go func() { ended <- router.Run(ctx) }()
-		t.Cleanup(func() {
-			cancel()
-			must(t, next(t, ended))
-		})
-		<-router.Running()
+		runRouter(t, router)
 		caller := w.open(t)
 		must(t, ordersv1async.NewOrdersPublisher(caller).Ship(t.Context(), &ordersv1.ShipRequest{OrderId: "command"}))
 		must(t, ordersv1async.NewOrderEventsPublisher(caller).Placed(t.Context(), &ordersv1.OrderPlaced{OrderId: "event"}))
@@ -269,14 +262,7 @@ func TestAMountedHandlerIsSparedWhatAnotherRuntimePutAside(t *testing.T) {
 		router, err := message.NewRouter(message.RouterConfig{CloseTimeout: 5 * time.Second}, watermill.NopLogger{})
 		must(t, err)
 		must(t, rt.MountOn(router))
-		ctx, cancel := context.WithCancel(context.Background())
-		ended := make(chan error, 1)
-		go func() { ended <- router.Run(ctx) }()
-		t.Cleanup(func() {
-			cancel()
-			must(t, next(t, ended))
-		})
-		<-router.Running()
+		runRouter(t, router)
 		aside := map[string]string{
 			transport.MetaType: spec.Type, transport.MetaDeadPending: "1", transport.MetaDeadReason: "max-attempts",
 			transport.MetaDeadError: "broken", transport.MetaAttempt: "8",
@@ -294,4 +280,17 @@ func TestAMountedHandlerIsSparedWhatAnotherRuntimePutAside(t *testing.T) {
 			t.Errorf("counted %+v", s)
 		}
 	})
+}
+
+// runRouter runs a router until the test ends.
+func runRouter(t *testing.T, router *message.Router) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- router.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		must(t, next(t, ended))
+	})
+	<-router.Running()
 }
