@@ -1,6 +1,7 @@
 package amqptransport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -74,7 +75,9 @@ func (s *session) condemned() bool {
 	return code != 0 && code != amqp.ConnectionForced && code != amqp.InternalError
 }
 
-// channel opens a channel. It returns when the connection is lost, or ctx has ended.
+// channel opens a channel. It returns when the connection is lost, or ctx has ended. A broker that leaves even this without
+// an answer reads nothing more from the connection, whatever its heartbeats say: it is cut, and the next one may reach
+// another node. A blocked connection is left alone.
 func (s *session) channel(ctx context.Context) (*amqp.Channel, error) {
 	type opened struct {
 		channel *amqp.Channel
@@ -85,6 +88,12 @@ func (s *session) channel(ctx context.Context) (*amqp.Channel, error) {
 		channel, err := s.conn.Channel()
 		answer <- opened{channel, err}
 	}()
+	patience := time.AfterFunc(silences*cmp.Or(s.conn.Config.Heartbeat, defaultHeartbeat), func() {
+		if !s.blocked.Load() {
+			s.stream.cut()
+		}
+	})
+	defer patience.Stop()
 	select {
 	case o := <-answer:
 		return o.channel, o.err

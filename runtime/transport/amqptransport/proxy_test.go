@@ -38,6 +38,7 @@ type pipe struct {
 	out            sync.Mutex // held for one frame to the client
 	// publishing are the channels with confirms, stale those of them that were so when the proxy began to alter them.
 	publishing, stale map[uint16]bool
+	jammed            bool // no channel opens any more
 }
 
 func newProxy(t testing.TB) *proxy {
@@ -171,6 +172,8 @@ func (p *proxy) alters(pp *pipe, frame []byte) (vanishes bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
+	case class == classChannel && method == channelOpenOK && pp.jammed:
+		return true
 	case class == classChannel && method == channelOpenOK:
 		p.opened++
 		delete(pp.publishing, channel)
@@ -192,6 +195,16 @@ func (p *proxy) alters(pp *pipe, frame []byte) (vanishes bool) {
 
 // forget lets the broker's confirms vanish, and its consent to the end of a channel, on the channels that publish now.
 func (p *proxy) forget() { p.outdate(func() { p.mute = true }) }
+
+// jam is forget, and lets no channel open on the connections that there are.
+func (p *proxy) jam() {
+	p.outdate(func() {
+		p.mute = true
+		for pp := range p.pipes {
+			pp.jammed = true
+		}
+	})
+}
 
 // spoil makes refusals of the confirms on the channels that publish now.
 func (p *proxy) spoil() { p.outdate(func() { p.spoiling = true }) }
