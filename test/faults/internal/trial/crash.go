@@ -30,7 +30,8 @@ func crash() []Fault {
 		},
 		{
 			Number: "F8t", Title: "the consumer is asked to end while handlers take 2 s",
-			Load: Load{Stream: load.Commands, Rate: 20, Writers: 4, Handling: 2 * time.Second},
+			// Fewer than the consumer can handle between two ends: what it leaves behind must not be taken for lost.
+			Load: Load{Stream: load.Commands, Rate: 3, Writers: 4, Handling: 2 * time.Second},
 			inject: func(ctx context.Context, s *session) (int, error) {
 				return s.kills(ctx, s.endConsumer, s.startConsumer)
 			},
