@@ -82,6 +82,7 @@ func produce(ctx context.Context, args []string, _, stderr io.Writer) error {
 	f.IntVar(&p.Rate, "rate", 1000, "how many messages are sent a second at most")
 	f.IntVar(&p.Count, "count", 0, "end after so many messages; 0 is no end")
 	f.IntVar(&p.Size, "size", 64, "about how many bytes a command has")
+	f.IntVar(&p.Spoilt.Every, "spoil", 0, "send one command in so many of each key so that nobody can decode it; 0 is none")
 	f.DurationVar(&p.SendTimeout, "send-timeout", 2*time.Second, "how long one send may take")
 	f.DurationVar(&length, "for", 0, "end after this time; 0 is no end")
 	if err := f.Parse(args); err != nil {
@@ -113,18 +114,23 @@ func consume(ctx context.Context, args []string, _, stderr io.Writer) error {
 	f.SetOutput(stderr)
 	where.flags(f)
 	f.DurationVar(&c.Handling, "handling", 0, "how long the handler works on a message")
-	f.IntVar(&c.Poison, "poison", 0, "fail for one message in so many; 0 is none")
-	f.StringVar(&c.Harm, "harm", "error", "what poison does to the handler: error or panic")
+	f.IntVar(&c.Poison.Every, "poison", 0, "one message in so many of each key is poison; 0 is none")
+	f.IntVar(&c.Poison.Most, "poison-most", 0, "only the first one of so many keys is poison; 0 is no bound")
+	harm := f.String("harm", string(load.HarmError), "what poison does to the handler: error, panic, goexit, exit (of the process), or hang")
 	f.IntVar(&workers, "workers", 16, "how many messages are handled at once")
 	f.DurationVar(&drain, "drain", 30*time.Second, "how long handlers may finish after SIGTERM")
 	if err := f.Parse(args); err != nil {
+		return err
+	}
+	does, err := load.ParseHarm(*harm)
+	if err != nil {
 		return err
 	}
 	stream, j, rt, err := where.open(ctx, stderr, async.WithConcurrency(workers), async.WithDrainTimeout(drain))
 	if err != nil {
 		return err
 	}
-	c.Stream, c.Journal = stream, j
+	c.Stream, c.Journal, c.Harm = stream, j, does
 	measuring, stop := context.WithCancel(ctx)
 	measured := where.measure(measuring)
 	err = c.Consume(ctx, rt)

@@ -168,7 +168,7 @@ func trial(t *testing.T, stream load.Stream, tr transport.Transport) *check.Repo
 	consumerJournal, producerJournal := open(t, consumer), open(t, producer)
 	ctx, cancel := context.WithCancel(t.Context())
 	consumed := make(chan error, 1)
-	go func() { consumed <- load.Consumer{Stream: stream, Journal: consumerJournal}.Consume(ctx, rt) }()
+	go func() { consumed <- (&load.Consumer{Stream: stream, Journal: consumerJournal}).Consume(ctx, rt) }()
 	select {
 	case <-rt.Ready():
 	case err := <-consumed:

@@ -3,12 +3,10 @@ package load
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strconv"
+	"sync"
 	"time"
 
 	async "github.com/asyncpb/async/runtime"
-	"github.com/asyncpb/async/test/faults/internal/check"
 	"github.com/asyncpb/async/test/faults/internal/journal"
 )
 
@@ -18,22 +16,18 @@ type Consumer struct {
 	Stream Stream
 	// Handling is how long a handler works; default 0.
 	Handling time.Duration
-	// Poison makes the handler fail for every message that [IsPoison]; default 0 is none.
-	Poison int
-	// Harm is what the handler does for poison: "error" (the default) or "panic".
-	Harm string
+	// Poison is the messages that do harm to their handler; default none.
+	Poison Poison
+	// Harm is what they do; default [HarmError].
+	Harm Harm
 	// Journal is where the consumer writes to.
 	Journal *journal.Writer
-}
 
-// IsPoison says whether the message with an id is one of those of which there is one in every.
-func IsPoison(every int, id string) bool {
-	_, seq := check.Split(id)
-	return every > 0 && seq%every == 0
+	hung sync.Map // ids that did [HarmHang]
 }
 
 // Consume handles messages until ctx ends and the runtime has drained.
-func (c Consumer) Consume(ctx context.Context, rt *async.Runtime) error {
+func (c *Consumer) Consume(ctx context.Context, rt *async.Runtime) error {
 	if err := c.Stream.register(rt, c.handle); err != nil {
 		return err
 	}
@@ -52,7 +46,7 @@ func (c Consumer) Consume(ctx context.Context, rt *async.Runtime) error {
 	return errors.Join(err, <-told)
 }
 
-func (c Consumer) handle(ctx context.Context, rpc, content string) error {
+func (c *Consumer) handle(ctx context.Context, rpc, content string) error {
 	info, ok := async.InfoFrom(ctx)
 	if !ok {
 		return errors.New("a handler without information about its message")
@@ -61,16 +55,29 @@ func (c Consumer) handle(ctx context.Context, rpc, content string) error {
 	if err := c.Journal.Write(e); err != nil {
 		return err
 	}
-	if IsPoison(c.Poison, info.ID) {
-		if c.Harm == "panic" {
-			panic("poison " + strconv.Quote(info.ID))
+	err := Pass(ctx, c.Handling)
+	if c.harms(info.ID) {
+		err = c.suffer(ctx, info.ID)
+		if c.Harm != HarmHang {
+			return err
 		}
-		return fmt.Errorf("poison %q", info.ID)
 	}
-	if err := Pass(ctx, c.Handling); err != nil {
+	if err != nil {
 		e.Kind = journal.Aborted
 		return errors.Join(err, c.Journal.Write(e))
 	}
 	e.Kind = journal.Handled
 	return c.Journal.Write(e)
+}
+
+// harms says whether a message does harm to the handler that is called for it now.
+func (c *Consumer) harms(id string) bool {
+	if !c.Poison.Has(id) {
+		return false
+	}
+	if c.Harm != HarmHang {
+		return true
+	}
+	_, again := c.hung.LoadOrStore(id, true)
+	return !again
 }

@@ -28,6 +28,8 @@ type Producer struct {
 	Count int
 	// Size is how many bytes a command has, about; default 64.
 	Size int
+	// Spoilt is the messages that are sent so that nobody can decode them; default none. Only commands can be spoilt.
+	Spoilt Poison
 	// SendTimeout bounds one send; default 2 s. What failed is sent again with the same id until it is accepted.
 	SendTimeout time.Duration
 	// Journal is where the producer writes to, and Path the journal of an earlier process that is to be continued.
@@ -52,7 +54,7 @@ func (p Producer) Produce(ctx context.Context, rt *async.Runtime) error {
 	if err != nil {
 		return err
 	}
-	send := p.Stream.sender(rt, p.Size)
+	send := p.Stream.sender(rt, p.Size, p.Spoilt)
 	accepted := make(chan journal.Entry, p.Writers)
 	var recorder sync.WaitGroup
 	var recordErr error

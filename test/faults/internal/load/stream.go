@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
+
 	ordersv1 "github.com/asyncpb/async/internal/gen/acme/orders/v1"
 	"github.com/asyncpb/async/internal/gen/acme/orders/v1/ordersv1async"
 	async "github.com/asyncpb/async/runtime"
@@ -98,7 +100,7 @@ func orderOf(id string) (order int64, step int32) {
 // sendFunc sends the message with an id.
 type sendFunc func(ctx context.Context, id string) error
 
-func (s Stream) sender(rt *async.Runtime, size int) sendFunc {
+func (s Stream) sender(rt *async.Runtime, size int, spoilt Poison) sendFunc {
 	if s == Ordered {
 		p := ordersv1async.NewOrderEventsPublisher(rt)
 		return func(ctx context.Context, id string) error {
@@ -108,9 +110,16 @@ func (s Stream) sender(rt *async.Runtime, size int) sendFunc {
 	}
 	p := ordersv1async.NewOrdersPublisher(rt)
 	return func(ctx context.Context, id string) error {
-		return p.Ship(ctx, &ordersv1.ShipRequest{OrderId: s.content(id, size), RequestId: id})
+		request := &ordersv1.ShipRequest{OrderId: s.content(id, size), RequestId: id}
+		if spoilt.Has(id) {
+			request.ProtoReflect().SetUnknown(undecodable)
+		}
+		return p.Ship(ctx, request)
 	}
 }
+
+// undecodable is the begin of a field whose rest is missing.
+var undecodable = protoreflect.RawFields{0x7a}
 
 // handleFunc handles a message of an rpc, with this content.
 type handleFunc func(ctx context.Context, rpc, content string) error

@@ -23,8 +23,10 @@ type Load struct {
 	Rate, Writers int
 	Size          int
 	Handling      time.Duration
-	Poison        int
-	Harm          string
+	Poison        load.Poison
+	Harm          load.Harm
+	// Drain is how long the consumer's handlers may finish after SIGTERM; default 30 s.
+	Drain time.Duration
 }
 
 // Fault is something that goes wrong, and what must hold all the same.
@@ -37,6 +39,8 @@ type Fault struct {
 	Load Load
 	// Nodes is how many brokers hold the queues together; default 1.
 	Nodes int
+	// Quorum is why the fault means nothing at classic queues; empty if it does.
+	Quorum string
 	// Lossy: what goes wrong takes messages away by itself, such as the end of their queue.
 	Lossy bool
 	// inject breaks and heals, and returns how often something was broken. Ready says that the load flows.
@@ -119,6 +123,9 @@ func (l *Lab) Close() error { return l.node.Close() }
 func (l *Lab) Try(ctx context.Context, f Fault, queue string) (r *Result, err error) {
 	if f.Nodes > 1 && queue != "quorum" {
 		return &Result{Fault: f.Number, Title: f.Title, Queue: queue, NotApplicable: "such a queue lives on one node only"}, nil
+	}
+	if f.Quorum != "" && queue != "quorum" {
+		return &Result{Fault: f.Number, Title: f.Title, Queue: queue, NotApplicable: f.Quorum}, nil
 	}
 	l.runs++
 	began := time.Now()

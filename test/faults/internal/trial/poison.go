@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -18,21 +20,41 @@ const attempts = 3
 
 // poison are the faults of messages.
 func poison() []Fault {
-	const every = 100
 	return []Fault{
 		{
 			Number: "F12", Title: "one message in 100 fails its handler",
-			Load:   Load{Stream: load.Commands, Rate: 1000, Writers: 16, Poison: every, Harm: "error"},
+			Load:   poisonous(load.HarmError),
 			inject: poisoned, judge: attempted,
 		},
 		{
 			Number: "F12p", Title: "one message in 100 panics its handler",
-			Load:   Load{Stream: load.Commands, Rate: 1000, Writers: 16, Poison: every, Harm: "panic"},
+			Load:   poisonous(load.HarmPanic),
 			inject: poisoned, judge: attempted,
 		},
 		{
+			Number: "F12g", Title: "one message in 100 ends the goroutine of its handler",
+			Load:   poisonous(load.HarmGoexit),
+			inject: poisoned, judge: attempted,
+		},
+		{
+			Number: "F12b", Title: "one message in 100 cannot be decoded",
+			Load:   poisonous(load.HarmBytes),
+			inject: poisoned, judge: undecoded,
+		},
+		{
+			Number: "F12h", Title: "four handlers of sixteen never return",
+			Load:   Load{Stream: load.Commands, Rate: 500, Writers: 16, Poison: load.Poison{Every: 30, Most: 4}, Harm: load.HarmHang, Drain: hurriedDrain},
+			inject: hung, judge: released,
+		},
+		{
+			Number: "F12x", Title: "a message ends the process of its handler",
+			Quorum: "such a queue counts no deliveries, and gives the message to the next consumer for ever",
+			Load:   Load{Stream: load.Commands, Rate: 200, Writers: 16, Poison: load.Poison{Every: 10, Most: 1}, Harm: load.HarmExit},
+			inject: crashes, judge: survived,
+		},
+		{
 			Number: "F13", Title: "the queue of dead letters is full",
-			Load:   Load{Stream: load.Commands, Rate: 200, Writers: 16, Poison: 10, Harm: "error"},
+			Load:   Load{Stream: load.Commands, Rate: 200, Writers: 16, Poison: load.Poison{Every: 10}, Harm: load.HarmError},
 			inject: fullDeadLetters, judge: attempted,
 		},
 	}
@@ -43,19 +65,39 @@ func poisoned(ctx context.Context, s *session) (int, error) {
 		return 0, err
 	}
 	s.heal()
-	return s.poison()
+	poison, err := s.poison()
+	return poison, errors.Join(err, s.pace())
 }
 
-// poison counts the different messages that failed their handlers.
-func (s *session) poison() (int, error) {
-	got, err := s.got()
-	failed := make(map[string]bool)
-	for i := range got {
-		if got[i].Kind == journal.Began && load.IsPoison(s.fault.Load.Poison, got[i].ID) {
-			failed[got[i].ID] = true
-		}
+// poisonous is the load with one poison message in 100.
+func poisonous(harm load.Harm) Load {
+	return Load{Stream: load.Commands, Rate: 1000, Writers: 16, Poison: load.Poison{Every: 100}, Harm: harm}
+}
+
+// deadly says whether what is poison must become a dead letter. What hangs is handled when it is handed out again.
+func (s *session) deadly() bool {
+	return s.fault.Load.Poison.Every > 0 && s.fault.Load.Harm != load.HarmHang
+}
+
+// spoilt is which of the messages of each key, one in so many, is sent so that nobody can decode it.
+func (s *session) spoilt() int {
+	if s.fault.Load.Harm == load.HarmBytes {
+		return s.fault.Load.Poison.Every
 	}
-	return len(failed), err
+	return 0
+}
+
+// poison counts the different messages that did harm to their handlers, or were accepted so that nobody can decode them.
+func (s *session) poison() (int, error) {
+	entries, kind, err := []journal.Entry(nil), journal.Began, error(nil)
+	if s.spoilt() > 0 {
+		kind = journal.Accepted
+		entries, err = s.sent()
+	} else {
+		entries, err = s.got()
+	}
+	bad := slices.DeleteFunc(entries, func(e journal.Entry) bool { return s.good(e.ID) })
+	return messages(bad, kind), err
 }
 
 // attempted is what must have become of every poison: a dead letter after exactly so many attempts.
@@ -64,9 +106,10 @@ func attempted(s *session, r *Result) error {
 	if err != nil {
 		return err
 	}
+	s.calm(got)
 	calls, dead := make(map[string]int), make(map[string]bool)
 	for i := range got {
-		if !load.IsPoison(s.fault.Load.Poison, got[i].ID) {
+		if !s.fault.Load.Poison.Has(got[i].ID) {
 			continue
 		}
 		switch got[i].Kind {
@@ -86,6 +129,26 @@ func attempted(s *session, r *Result) error {
 	s.note("poison", float64(len(calls)))
 	if wrong > 0 || r.Dead == 0 {
 		s.fail("%d of %d poison messages are not dead letters after exactly %d attempts", wrong, len(calls), attempts)
+	}
+	return nil
+}
+
+// undecoded is what must have become of what nobody can decode: a dead letter at the first attempt, which no handler saw.
+func undecoded(s *session, r *Result) error {
+	got, err := s.got()
+	if err != nil {
+		return err
+	}
+	s.calm(got)
+	wrong := 0
+	for i := range got {
+		e := &got[i]
+		if !s.good(e.ID) && (e.Kind != journal.Dead || e.Attempt != 1) {
+			wrong++
+		}
+	}
+	if wrong > 0 || r.Dead == 0 {
+		s.fail("%d dead letters; %d times a message that nobody can decode was handled, or tried again", r.Dead, wrong)
 	}
 	return nil
 }
@@ -122,7 +185,7 @@ func (s *session) exhume(ctx context.Context) error {
 			if !ok {
 				break
 			}
-			entries = append(entries, journal.Entry{Kind: journal.Dead, ID: d.MessageId})
+			entries = append(entries, journal.Entry{Kind: journal.Dead, ID: d.MessageId, Attempt: tried(d)})
 		}
 		if len(entries) == 0 {
 			return nil
@@ -133,4 +196,14 @@ func (s *session) exhume(ctx context.Context) error {
 		}
 		return errors.Join(j.Write(entries...), j.Close())
 	})
+}
+
+// tried is the attempt at which the runtime gave up, and 0 for what the broker gave up.
+func tried(d amqp.Delivery) int {
+	text, _ := d.Headers[transport.MetaAttempt].(string)
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return 0
+	}
+	return n
 }

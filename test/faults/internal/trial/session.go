@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,9 @@ const gaugeSuffix = ".gauges"
 
 // logSuffix is added to the name of a journal for what its process had to say.
 const logSuffix = ".log"
+
+// usualDrain is how long the handlers of a consumer may finish after SIGTERM.
+const usualDrain = 30 * time.Second
 
 // heartbeat is what the connections of a trial use.
 const heartbeat = 5 * time.Second
@@ -78,7 +82,7 @@ func (s *session) common(p *proxy.Proxy, name string) []string {
 func (s *session) startProducer() error {
 	l := s.fault.Load
 	p, err := start("producer", s.journal("producer")+logSuffix, append(append([]string{"produce"}, s.common(s.sending, "producer")...),
-		"--rate", strconv.Itoa(l.Rate), "--writers", strconv.Itoa(l.Writers), "--size", strconv.Itoa(l.Size))...)
+		"--rate", strconv.Itoa(l.Rate), "--writers", strconv.Itoa(l.Writers), "--size", strconv.Itoa(l.Size), "--spoil", strconv.Itoa(s.spoilt()))...)
 	s.producer = p
 	return err
 }
@@ -88,7 +92,8 @@ func (s *session) startConsumer() error {
 	l := s.fault.Load
 	name := "consumer-" + strconv.Itoa(s.consumers)
 	p, err := start("consumer", s.journal(name)+logSuffix, append(append([]string{"consume"}, s.common(s.taking, name)...),
-		"--handling", l.Handling.String(), "--poison", strconv.Itoa(l.Poison), "--harm", l.Harm)...)
+		"--handling", l.Handling.String(), "--drain", cmp.Or(l.Drain, usualDrain).String(),
+		"--poison", strconv.Itoa(l.Poison.Every), "--poison-most", strconv.Itoa(l.Poison.Most), "--harm", string(cmp.Or(l.Harm, load.HarmError)))...)
 	s.consumer = p
 	s.consumers++
 	return err
@@ -178,8 +183,8 @@ func (s *session) heal() {
 
 func (s *session) conditions() check.Conditions {
 	c := check.Conditions{Ordered: s.fault.Load.Stream == load.Ordered, Healed: s.healed}
-	if n := s.fault.Load.Poison; n > 0 {
-		c.Poison = func(id string) bool { return load.IsPoison(n, id) }
+	if s.deadly() {
+		c.Poison = s.fault.Load.Poison.Has
 	}
 	return c
 }
@@ -193,7 +198,7 @@ func (s *session) settle(ctx context.Context) (*check.Report, error) {
 	}
 	var report *check.Report
 	err = eventually(ctx, patience, "everything is handled", func() (bool, error) {
-		if s.fault.Load.Poison > 0 {
+		if s.deadly() {
 			if err := s.exhume(ctx); err != nil {
 				return false, err
 			}
