@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/asyncpb/async/runtime/transport/memorytransport"
 	"github.com/asyncpb/async/test/faults/internal/load"
 	"github.com/asyncpb/async/test/faults/internal/node"
 	"github.com/asyncpb/async/test/faults/internal/proxy"
@@ -37,6 +38,8 @@ type Fault struct {
 	Load Load
 	// Nodes is how many brokers hold the queues together; default 1.
 	Nodes int
+	// Apart is why the fault means nothing to a broker in the process of its programs; empty if it does mean something.
+	Apart string
 	// Lossy: what goes wrong takes messages away by itself, such as the end of their queue.
 	Lossy bool
 	// inject breaks and heals, and returns how often something was broken. Ready says that the load flows.
@@ -115,10 +118,13 @@ func NewLab(ctx context.Context, length Length, evidence string) (*Lab, error) {
 // Close ends the broker and removes everything that it had.
 func (l *Lab) Close() error { return l.node.Close() }
 
-// Try runs a fault at queues of a type, quorum or classic.
+// Try runs a fault at queues of a type: quorum or classic ones of RabbitMQ, or memory, those of the memory transport.
 func (l *Lab) Try(ctx context.Context, f Fault, queue string) (r *Result, err error) {
-	if f.Nodes > 1 && queue != "quorum" {
+	if f.Nodes > 1 && queue == "classic" {
 		return &Result{Fault: f.Number, Title: f.Title, Queue: queue, NotApplicable: "such a queue lives on one node only"}, nil
+	}
+	if f.Apart != "" && queue == inMemory {
+		return &Result{Fault: f.Number, Title: f.Title, Queue: queue, NotApplicable: f.Apart}, nil
 	}
 	l.runs++
 	began := time.Now()
@@ -129,6 +135,9 @@ func (l *Lab) Try(ctx context.Context, f Fault, queue string) (r *Result, err er
 		}
 		err = errors.Join(err, s.close())
 	}()
+	if queue == inMemory {
+		s.memory = memorytransport.NewBroker(memorytransport.WithCapacity(capacity))
+	}
 	if f.Nodes > 1 {
 		if s.nodes, err = node.NewCluster(ctx, f.Nodes); err != nil {
 			return nil, err
