@@ -19,7 +19,7 @@ func runTrials(ctx context.Context, args []string, stdout, stderr io.Writer) (er
 	f := flag.NewFlagSet("run", flag.ContinueOnError)
 	f.SetOutput(stderr)
 	numbers := f.String("faults", "", "the faults to try, such as F1,F5; default all")
-	queues := f.String("queues", "quorum,classic", "the types of queue to try them at")
+	queues := f.String("queues", "quorum,classic,memory", "the types of queue to try them at: those of RabbitMQ, and the memory transport")
 	var length trial.Length
 	f.BoolVar(&length.Full, "full", false, "let faults last as long as the documentation says")
 	f.DurationVar(&length.AtMost, "at-most", 0, "with --full, let none last longer; the results say so")

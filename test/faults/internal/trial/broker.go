@@ -17,22 +17,22 @@ import (
 func broker() []Fault {
 	return []Fault{
 		{
-			Number: "F5", Title: "the broker is stopped or killed and started again",
+			Number: "F5", Title: "the broker is stopped or killed and started again", Apart: noNode,
 			Load:   Load{Stream: load.Commands, Rate: 1000, Writers: 16},
 			inject: restarts,
 		},
 		{
-			Number: "F6", Title: "the broker is away, at the start and later",
+			Number: "F6", Title: "the broker is away, at the start and later", Apart: noNode,
 			Load:   Load{Stream: load.Commands, Rate: 500, Writers: 16},
 			inject: away,
 		},
 		{
-			Number: "F9", Title: "the broker is out of memory, then out of disk",
+			Number: "F9", Title: "the broker is out of memory, then out of disk", Apart: noNode,
 			Load:   Load{Stream: load.Commands, Rate: 1000, Writers: 16},
 			inject: alarms,
 		},
 		{
-			Number: "F10", Title: "the queue is deleted, then the exchange", Lossy: true,
+			Number: "F10", Title: "the queue is deleted, then the exchange", Lossy: true, Apart: noNode,
 			Load:   Load{Stream: load.Commands, Rate: 200, Writers: 16},
 			inject: deletions,
 		},
@@ -98,12 +98,12 @@ func (s *session) beginWithout() error {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
-	case <-s.consumer.exited:
+	case <-s.consumer.ended():
 	case <-timer.C:
 		s.fail("a consumer that was started without a broker said nothing within %s", patience)
 		return s.consumer.kill()
 	}
-	if s.consumer.err == nil || s.consumer.words() == "" {
+	if s.consumer.failure() == nil || s.consumer.words() == "" {
 		s.fail("a consumer that was started without a broker ended without an error")
 	}
 	return nil

@@ -15,7 +15,7 @@ import (
 // cluster are the faults of several nodes that hold the same queues.
 func cluster() []Fault {
 	return []Fault{{
-		Number: "F11", Title: "in a cluster of three, the queue's leader is killed, then cut off", Nodes: 3,
+		Number: "F11", Title: "in a cluster of three, the queue's leader is killed, then cut off", Nodes: 3, Apart: noNode,
 		Load:   Load{Stream: load.Commands, Rate: 500, Writers: 16},
 		inject: leaderless,
 	}}

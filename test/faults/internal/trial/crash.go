@@ -15,7 +15,7 @@ import (
 func crash() []Fault {
 	return []Fault{
 		{
-			Number: "F7", Title: "the producer is killed",
+			Number: "F7", Title: "the producer is killed", Apart: "what a killed process held is gone with its broker",
 			Load: Load{Stream: load.Ordered, Rate: 2000, Writers: 64},
 			inject: func(ctx context.Context, s *session) (int, error) {
 				return s.kills(ctx, func() error { return s.producer.kill() }, s.startProducer)

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -43,13 +42,9 @@ func (s *session) testify(ctx context.Context) error {
 			errs = append(errs, os.WriteFile(filepath.Join(place, statement[0]), []byte(out+"\n"), 0o644))
 		}
 	}
-	for _, p := range []*process{s.producer, s.consumer} {
-		if p == nil || !p.running() {
-			continue
-		}
-		// The runtime of Go answers this with what every goroutine is at.
-		if err := p.cmd.Process.Signal(syscall.SIGQUIT); err == nil {
-			<-p.exited
+	for _, p := range []party{s.producer, s.consumer} {
+		if p != nil && p.running() {
+			p.testify()
 		}
 	}
 	return errors.Join(errors.Join(errs...), copyFiles(folder, s.dir))

@@ -3,6 +3,7 @@
 package trial
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/asyncpb/async/runtime/transport/memorytransport"
 	"github.com/asyncpb/async/test/faults/internal/load"
 	"github.com/asyncpb/async/test/faults/internal/node"
 	"github.com/asyncpb/async/test/faults/internal/proxy"
@@ -29,6 +31,10 @@ type Load struct {
 	Drain time.Duration
 }
 
+func (l Load) drain() time.Duration { return cmp.Or(l.Drain, usualDrain) }
+
+func (l Load) harm() load.Harm { return cmp.Or(l.Harm, load.HarmError) }
+
 // Fault is something that goes wrong, and what must hold all the same.
 type Fault struct {
 	// Number is its name in the documentation: F1.
@@ -41,6 +47,8 @@ type Fault struct {
 	Nodes int
 	// Quorum is why the fault means nothing at classic queues; empty if it does.
 	Quorum string
+	// Apart is why the fault means nothing to a broker in the process of its programs; empty if it does mean something.
+	Apart string
 	// Lossy: what goes wrong takes messages away by itself, such as the end of their queue.
 	Lossy bool
 	// inject breaks and heals, and returns how often something was broken. Ready says that the load flows.
@@ -119,13 +127,16 @@ func NewLab(ctx context.Context, length Length, evidence string) (*Lab, error) {
 // Close ends the broker and removes everything that it had.
 func (l *Lab) Close() error { return l.node.Close() }
 
-// Try runs a fault at queues of a type, quorum or classic.
+// Try runs a fault at queues of a type: quorum or classic ones of RabbitMQ, or memory, those of the memory transport.
 func (l *Lab) Try(ctx context.Context, f Fault, queue string) (r *Result, err error) {
-	if f.Nodes > 1 && queue != "quorum" {
+	if f.Nodes > 1 && queue == "classic" {
 		return &Result{Fault: f.Number, Title: f.Title, Queue: queue, NotApplicable: "such a queue lives on one node only"}, nil
 	}
-	if f.Quorum != "" && queue != "quorum" {
+	if f.Quorum != "" && queue == "classic" {
 		return &Result{Fault: f.Number, Title: f.Title, Queue: queue, NotApplicable: f.Quorum}, nil
+	}
+	if f.Apart != "" && queue == inMemory {
+		return &Result{Fault: f.Number, Title: f.Title, Queue: queue, NotApplicable: f.Apart}, nil
 	}
 	l.runs++
 	began := time.Now()
@@ -136,6 +147,9 @@ func (l *Lab) Try(ctx context.Context, f Fault, queue string) (r *Result, err er
 		}
 		err = errors.Join(err, s.close())
 	}()
+	if queue == inMemory {
+		s.memory = memorytransport.NewBroker(memorytransport.WithCapacity(capacity))
+	}
 	if f.Nodes > 1 {
 		if s.nodes, err = node.NewCluster(ctx, f.Nodes); err != nil {
 			return nil, err

@@ -47,7 +47,7 @@ func released(s *session, r *Result) error {
 	if aborted != r.Injected || r.Dead > 0 {
 		s.fail("%d of %d handlers that hung were told to end, and %d messages are dead letters", aborted, r.Injected, r.Dead)
 	}
-	if took, most := s.figures["slowest end s"], (s.fault.Load.Drain + time.Second).Seconds(); took > most {
+	if took, most := s.figures["slowest end s"], (s.fault.Load.drain() + time.Second).Seconds(); took > most {
 		s.fail("the consumer took %.1f s to end, and %.0f are allowed", took, most)
 	}
 	return nil
@@ -58,7 +58,7 @@ func crashes(ctx context.Context, s *session) (int, error) {
 	ended := 0
 	for ended <= 2*brokerLimit {
 		select {
-		case <-s.consumer.exited:
+		case <-s.consumer.ended():
 			ended++
 			if err := s.startConsumer(); err != nil {
 				return ended, err

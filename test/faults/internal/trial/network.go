@@ -27,7 +27,7 @@ func (s *session) cuts(ctx context.Context, p *proxy.Proxy, every, length time.D
 func network() []Fault {
 	return []Fault{
 		{
-			Number: "F1", Title: "the producer's connections are reset every 200 ms",
+			Number: "F1", Title: "the producer's connections are reset every 200 ms", Apart: noConnection,
 			Load: Load{Stream: load.Commands, Rate: 1000, Writers: 4},
 			inject: func(ctx context.Context, s *session) (int, error) {
 				return s.cuts(ctx, s.sending, 200*time.Millisecond, s.length(10*time.Second, time.Minute))
@@ -40,7 +40,7 @@ func network() []Fault {
 			},
 		},
 		{
-			Number: "F2", Title: "the consumer's connections are reset every 500 ms",
+			Number: "F2", Title: "the consumer's connections are reset every 500 ms", Apart: noConnection,
 			Load: Load{Stream: load.Ordered, Rate: 1000, Writers: 32, Handling: 5 * time.Millisecond},
 			inject: func(ctx context.Context, s *session) (int, error) {
 				return s.cuts(ctx, s.taking, 500*time.Millisecond, s.length(10*time.Second, time.Minute))
@@ -54,7 +54,7 @@ func network() []Fault {
 			},
 		},
 		{
-			Number: "F3", Title: "a black hole both ways, then for replies only",
+			Number: "F3", Title: "a black hole both ways, then for replies only", Apart: noConnection,
 			Load:   Load{Stream: load.Commands, Rate: 500, Writers: 16},
 			inject: blackHole,
 			judge: func(s *session, _ *Result) error {
@@ -65,7 +65,7 @@ func network() []Fault {
 			},
 		},
 		{
-			Number: "F4", Title: "latency, a narrow line, single bytes, slow close",
+			Number: "F4", Title: "latency, a narrow line, single bytes, slow close", Apart: noConnection,
 			Load:   Load{Stream: load.Commands, Rate: 200, Writers: 32},
 			inject: badWeather,
 		},

@@ -3,14 +3,9 @@ package trial
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
-	amqp "github.com/rabbitmq/amqp091-go"
-
-	"github.com/asyncpb/async/runtime/transport"
 	"github.com/asyncpb/async/test/faults/internal/journal"
 	"github.com/asyncpb/async/test/faults/internal/load"
 )
@@ -48,6 +43,7 @@ func poison() []Fault {
 		},
 		{
 			Number: "F12x", Title: "a message ends the process of its handler",
+			Apart:  "what ends the process of a handler ends the broker that is in it",
 			Quorum: "such a queue counts no deliveries, and gives the message to the next consumer for ever",
 			Load:   Load{Stream: load.Commands, Rate: 200, Writers: 16, Poison: load.Poison{Every: 10, Most: 1}, Harm: load.HarmExit},
 			inject: crashes, judge: survived,
@@ -155,55 +151,14 @@ func undecoded(s *session, r *Result) error {
 
 // fullDeadLetters has the broker refuse dead letters for a while.
 func fullDeadLetters(ctx context.Context, s *session) (int, error) {
-	limit := func(messages int) error {
-		_, err := s.node.Control(ctx, "set_policy", "--apply-to", "queues", "full-"+s.namespace, "^"+s.namespace+`\..*--dead$`,
-			fmt.Sprintf(`{"max-length":%d,"overflow":"reject-publish"}`, messages))
-		return err
-	}
-	if err := limit(1); err != nil {
+	empty, err := s.stuffDead(ctx)
+	if err != nil {
 		return 0, err
 	}
-	err := load.Pass(ctx, s.length(10*time.Second, time.Minute))
-	// A quorum queue whose limit is taken away altogether does not tell its publishers to go on: it gets a large one.
-	healErr := limit(1_000_000)
-	if err := errors.Join(err, healErr); err != nil {
+	err = load.Pass(ctx, s.length(10*time.Second, time.Minute))
+	if err := errors.Join(err, empty()); err != nil {
 		return 0, err
 	}
 	s.heal()
 	return 1, nil
-}
-
-// exhume writes down what is among the dead letters, and takes it from there.
-func (s *session) exhume(ctx context.Context) error {
-	return s.administer(func(ch *amqp.Channel) error {
-		var entries []journal.Entry
-		for ctx.Err() == nil {
-			d, ok, err := ch.Get(transport.DeadName(s.physical(), s.group()), true)
-			if err != nil {
-				return err
-			}
-			if !ok {
-				break
-			}
-			entries = append(entries, journal.Entry{Kind: journal.Dead, ID: d.MessageId, Attempt: tried(d)})
-		}
-		if len(entries) == 0 {
-			return nil
-		}
-		j, err := journal.Open(s.journal("dead"))
-		if err != nil {
-			return err
-		}
-		return errors.Join(j.Write(entries...), j.Close())
-	})
-}
-
-// tried is the attempt at which the runtime gave up, and 0 for what the broker gave up.
-func tried(d amqp.Delivery) int {
-	text, _ := d.Headers[transport.MetaAttempt].(string)
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		return 0
-	}
-	return n
 }

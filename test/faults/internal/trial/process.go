@@ -49,7 +49,6 @@ func start(name, stderr string, args ...string) (*process, error) {
 	return p, nil
 }
 
-// running says whether the process has not ended.
 func (p *process) running() bool {
 	select {
 	case <-p.exited:
@@ -59,7 +58,10 @@ func (p *process) running() bool {
 	}
 }
 
-// kill ends the process without a warning.
+func (p *process) ended() <-chan struct{} { return p.exited }
+
+func (p *process) failure() error { return p.err }
+
 func (p *process) kill() error {
 	if !p.running() {
 		return fmt.Errorf("the %s had ended by itself: %w: %s", p.name, p.err, p.words())
@@ -69,7 +71,7 @@ func (p *process) kill() error {
 	return err
 }
 
-// finish asks the process to end and waits until it has.
+// finish sends SIGTERM.
 func (p *process) finish() error {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -87,7 +89,6 @@ func (p *process) finish() error {
 	return nil
 }
 
-// words is the end of what the process said; only after exited.
 func (p *process) words() string {
 	data, err := os.ReadFile(p.stderr)
 	if err != nil {
@@ -97,9 +98,18 @@ func (p *process) words() string {
 	return text[max(0, len(text)-1000):]
 }
 
-// memory is how many bytes of the process are in main memory, and 0 where the system does not say.
-func (p *process) memory() int64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+func (p *process) memory() int64 { return residentMemory(p.cmd.Process.Pid) }
+
+// testify sends SIGQUIT, which the runtime of Go answers with what every goroutine is at.
+func (p *process) testify() {
+	if err := p.cmd.Process.Signal(syscall.SIGQUIT); err == nil {
+		<-p.exited
+	}
+}
+
+// residentMemory is how many bytes of a process are in main memory, and 0 where the system does not say.
+func residentMemory(pid int) int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {
 		return 0
 	}

@@ -1,7 +1,6 @@
 package trial
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/asyncpb/async/runtime/transport/memorytransport"
 	"github.com/asyncpb/async/test/faults/internal/check"
 	"github.com/asyncpb/async/test/faults/internal/journal"
 	"github.com/asyncpb/async/test/faults/internal/load"
@@ -26,9 +26,6 @@ const gaugeSuffix = ".gauges"
 // logSuffix is added to the name of a journal for what its process had to say.
 const logSuffix = ".log"
 
-// usualDrain is how long the handlers of a consumer may finish after SIGTERM.
-const usualDrain = 30 * time.Second
-
 // heartbeat is what the connections of a trial use.
 const heartbeat = 5 * time.Second
 
@@ -42,8 +39,9 @@ type session struct {
 	nodes     []*node.Node // of a cluster, which is used without proxies
 	sending   *proxy.Proxy
 	taking    *proxy.Proxy
-	producer  *process
-	consumer  *process
+	memory    *memorytransport.Broker // of the memory transport, in place of nodes and proxies
+	producer  party
+	consumer  party
 	consumers int // journals
 	healed    time.Time
 	figures   map[string]float64
@@ -80,10 +78,15 @@ func (s *session) common(p *proxy.Proxy, name string) []string {
 }
 
 func (s *session) startProducer() error {
+	if s.queue == inMemory {
+		return s.resideProducer()
+	}
 	l := s.fault.Load
 	p, err := start("producer", s.journal("producer")+logSuffix, append(append([]string{"produce"}, s.common(s.sending, "producer")...),
 		"--rate", strconv.Itoa(l.Rate), "--writers", strconv.Itoa(l.Writers), "--size", strconv.Itoa(l.Size), "--spoil", strconv.Itoa(s.spoilt()))...)
-	s.producer = p
+	if err == nil {
+		s.producer = p
+	}
 	return err
 }
 
@@ -91,11 +94,17 @@ func (s *session) startProducer() error {
 func (s *session) startConsumer() error {
 	l := s.fault.Load
 	name := "consumer-" + strconv.Itoa(s.consumers)
+	if s.queue == inMemory {
+		s.consumers++
+		return s.resideConsumer(s.journal(name))
+	}
 	p, err := start("consumer", s.journal(name)+logSuffix, append(append([]string{"consume"}, s.common(s.taking, name)...),
-		"--handling", l.Handling.String(), "--drain", cmp.Or(l.Drain, usualDrain).String(),
-		"--poison", strconv.Itoa(l.Poison.Every), "--poison-most", strconv.Itoa(l.Poison.Most), "--harm", string(cmp.Or(l.Harm, load.HarmError)))...)
-	s.consumer = p
+		"--handling", l.Handling.String(), "--drain", l.drain().String(),
+		"--poison", strconv.Itoa(l.Poison.Every), "--poison-most", strconv.Itoa(l.Poison.Most), "--harm", string(l.harm()))...)
 	s.consumers++
+	if err == nil {
+		s.consumer = p
+	}
 	return err
 }
 
@@ -104,7 +113,7 @@ func (s *session) awaitConsumer(ctx context.Context) error {
 	path := s.journal("consumer-" + strconv.Itoa(s.consumers-1))
 	return eventually(ctx, patience, "the consumer is ready", func() (bool, error) {
 		if !s.consumer.running() {
-			return false, fmt.Errorf("the consumer ended: %w: %s", s.consumer.err, s.consumer.words())
+			return false, fmt.Errorf("the consumer ended: %w: %s", s.consumer.failure(), s.consumer.words())
 		}
 		entries, err := journal.Read(path)
 		return len(entries) > 0, err
@@ -231,7 +240,7 @@ func (s *session) settle(ctx context.Context) (*check.Report, error) {
 
 // close ends what still runs.
 func (s *session) close() error {
-	for _, p := range []*process{s.producer, s.consumer} {
+	for _, p := range []party{s.producer, s.consumer} {
 		if p != nil && p.running() {
 			_ = p.kill()
 		}

@@ -28,7 +28,7 @@ const leakBar = 0.05
 func Soak(length time.Duration, rate int, seed uint64) Fault {
 	var began time.Time
 	return Fault{
-		Number: "soak", Title: "a fault at random every 30 s",
+		Number: "soak", Title: "a fault at random every 30 s", Apart: noNode,
 		Load: Load{Stream: load.Ordered, Rate: rate, Writers: 32, Handling: time.Millisecond},
 		inject: func(ctx context.Context, s *session) (int, error) {
 			random := rand.New(rand.NewPCG(seed, seed))
