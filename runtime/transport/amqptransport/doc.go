@@ -96,7 +96,9 @@
 // command, which has one target, is not concerned.
 //
 // A message that was handed
-// out 100 times without an acknowledgement goes to the dead-letter queue by the broker's own hand. Headers that the
+// out 100 times without an acknowledgement goes to the dead-letter queue by the broker's own hand. What counts is every
+// delivery that was out when its process ended: a message that ends the process again and again takes along those that are
+// handed out beside it. A classic queue does not count, and hands such a message out for ever. Headers that the
 // broker adds on the way there (x-death, x-first-death-*) are neither handed out nor published again: with them the
 // broker would take a replay, or the next delay, for a cycle and drop it without a word.
 //

@@ -16,9 +16,11 @@ import (
 type Harm string
 
 const (
-	// HarmError makes its handler fail, HarmPanic makes it panic, and HarmGoexit makes it end its goroutine.
-	HarmError  Harm = "error"
-	HarmPanic  Harm = "panic"
+	// HarmError makes its handler fail.
+	HarmError Harm = "error"
+	// HarmPanic makes its handler panic.
+	HarmPanic Harm = "panic"
+	// HarmGoexit makes its handler end its goroutine.
 	HarmGoexit Harm = "goexit"
 	// HarmExit makes its handler end the process.
 	HarmExit Harm = "exit"

@@ -5,6 +5,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -35,6 +36,8 @@ type Proxy struct {
 	weather Weather
 	changed chan struct{} // closed when the weather changes
 	conns   map[*net.TCPConn]bool
+	asked   int // calls of Misack
+	wrong   int // acknowledgements that nobody asked the proxy's client for
 }
 
 // New starts a proxy for target, a host and a port, at a free port of this machine. The caller closes it.
@@ -74,6 +77,21 @@ func (p *Proxy) Cut() int {
 	return n
 }
 
+// Misack has every client that speaks AMQP acknowledge, once, a delivery that it never got, on the channel of its next
+// message or acknowledgement. The broker closes such a channel.
+func (p *Proxy) Misack() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked++
+}
+
+// Misacked is how many such acknowledgements were sent.
+func (p *Proxy) Misacked() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.wrong
+}
+
 // Close cuts everything and waits until nothing is left.
 func (p *Proxy) Close() {
 	p.cancel()
@@ -107,8 +125,8 @@ func (p *Proxy) connect(conn net.Conn) {
 		return
 	}
 	var both sync.WaitGroup
-	both.Go(func() { p.pipe(server, client, func(w Weather) bool { return w.HoldRequests }) })
-	both.Go(func() { p.pipe(client, server, func(w Weather) bool { return w.HoldReplies }) })
+	both.Go(func() { p.pipe(server, client, func(w Weather) bool { return w.HoldRequests }, p.misacking()) })
+	both.Go(func() { p.pipe(client, server, func(w Weather) bool { return w.HoldReplies }, asItIs) })
 	both.Wait()
 }
 
@@ -123,13 +141,37 @@ func (p *Proxy) keep(client, server *net.TCPConn) bool {
 	return true
 }
 
+// misacking returns what adds the wrong acknowledgements to the requests of one connection.
+func (p *Proxy) misacking() editFunc {
+	var f frames
+	p.mu.Lock()
+	done := p.asked
+	p.mu.Unlock()
+	return func(data []byte) []byte {
+		at, channel := f.next(data)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if at < 0 || done == p.asked {
+			return data
+		}
+		done = p.asked
+		p.wrong++
+		return slices.Concat(data[:at], misack(channel), data[at:])
+	}
+}
+
+// editFunc changes what goes over a connection.
+type editFunc func(data []byte) []byte
+
+func asItIs(data []byte) []byte { return data }
+
 // pipe copies until one side is gone, and then takes the other with it.
-func (p *Proxy) pipe(to, from *net.TCPConn, held func(Weather) bool) {
+func (p *Proxy) pipe(to, from *net.TCPConn, held func(Weather) bool, edit editFunc) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
 		if err == nil {
-			err = p.forward(to, buffer[:n], held)
+			err = p.forward(to, edit(buffer[:n]), held)
 		}
 		if err != nil {
 			break

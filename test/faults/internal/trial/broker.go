@@ -36,6 +36,16 @@ func broker() []Fault {
 			Load:   Load{Stream: load.Commands, Rate: 200, Writers: 16},
 			inject: deletions,
 		},
+		{
+			Number: "F10c", Title: "producer and consumer acknowledge what was never delivered, and lose their channels", Apart: noConnection,
+			Load:   Load{Stream: load.Ordered, Rate: 200, Writers: 16, Handling: 5 * time.Millisecond},
+			inject: misacks,
+		},
+		{
+			Number: "F10t", Title: "two handlers take longer than the broker's consumer timeout", Apart: "it gives handlers all the time they need",
+			Load:   Load{Stream: load.Commands, Rate: 200, Writers: 16, Poison: load.Poison{Every: 10, Most: 2}, Harm: load.HarmHang},
+			inject: impatience, judge: retold,
+		},
 	}
 }
 

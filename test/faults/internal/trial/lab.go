@@ -51,6 +51,8 @@ type Fault struct {
 	Apart string
 	// Lossy: what goes wrong takes messages away by itself, such as the end of their queue.
 	Lossy bool
+	// Buries is how many good messages may become dead letters; default none.
+	Buries int
 	// inject breaks and heals, and returns how often something was broken. Ready says that the load flows.
 	inject func(ctx context.Context, s *session) (int, error)
 	// judge holds what only this fault promises; nil for nothing.
@@ -178,6 +180,12 @@ func (l *Lab) Try(ctx context.Context, f Fault, queue string) (r *Result, err er
 	}
 	if f.Lossy {
 		report.Lost = nil
+	}
+	if f.Buries > 0 {
+		s.note("good dead letters", float64(len(report.Buried)))
+	}
+	if len(report.Buried) <= f.Buries {
+		report.Buried = nil
 	}
 	if f.judge != nil {
 		if err := f.judge(s, r); err != nil {

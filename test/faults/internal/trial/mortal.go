@@ -15,6 +15,8 @@ const (
 	brokerLimit = 100
 	// hurriedDrain is how long handlers that never return are waited for.
 	hurriedDrain = 5 * time.Second
+	// restartPause is how long a process that ended by itself stays away, as services of systemd do by default.
+	restartPause = 100 * time.Millisecond
 )
 
 // hung waits while handlers hang, ends the consumer in spite of them, and gives their messages to another one.
@@ -60,6 +62,9 @@ func crashes(ctx context.Context, s *session) (int, error) {
 		select {
 		case <-s.consumer.ended():
 			ended++
+			if err := load.Pass(ctx, restartPause); err != nil {
+				return ended, err
+			}
 			if err := s.startConsumer(); err != nil {
 				return ended, err
 			}

@@ -43,7 +43,9 @@ func poison() []Fault {
 		},
 		{
 			Number: "F12x", Title: "a message ends the process of its handler",
-			Apart:  "what ends the process of a handler ends the broker that is in it",
+			Apart: "what ends the process of a handler ends the broker that is in it",
+			// The broker counts a delivery for all that was out when the process ended.
+			Buries: workers - 1,
 			Quorum: "such a queue counts no deliveries, and gives the message to the next consumer for ever",
 			Load:   Load{Stream: load.Commands, Rate: 200, Writers: 16, Poison: load.Poison{Every: 10, Most: 1}, Harm: load.HarmExit},
 			inject: crashes, judge: survived,
@@ -85,13 +87,11 @@ func (s *session) spoilt() int {
 
 // poison counts the different messages that did harm to their handlers, or were accepted so that nobody can decode them.
 func (s *session) poison() (int, error) {
-	entries, kind, err := []journal.Entry(nil), journal.Began, error(nil)
+	read, kind := s.got, journal.Began
 	if s.spoilt() > 0 {
-		kind = journal.Accepted
-		entries, err = s.sent()
-	} else {
-		entries, err = s.got()
+		read, kind = s.sent, journal.Accepted
 	}
+	entries, err := read()
 	bad := slices.DeleteFunc(entries, func(e journal.Entry) bool { return s.good(e.ID) })
 	return messages(bad, kind), err
 }
