@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/asyncpb/async/runtime/transport"
@@ -38,22 +37,18 @@ func WithCapacity(n int) Option {
 // as long as somebody refers to it. Its methods may be called from many goroutines at once.
 type Broker struct {
 	capacity int
-	epoch    time.Time // when the broker was made
+	schedule schedule
 
-	mu       sync.Mutex
+	mu       lock
 	queues   map[string]*queue
 	bindings map[string][]*queue // by topic
 	seq      uint64
-	schedule schedule
-	timer    *time.Timer
-	armed    bool          // timer will fire
-	fires    time.Duration // when it does, since epoch
-	rested   time.Duration // when it may fire again, since epoch
 }
 
 // NewBroker makes an empty broker.
 func NewBroker(opts ...Option) *Broker {
-	b := &Broker{capacity: DefaultCapacity, epoch: time.Now(), queues: make(map[string]*queue), bindings: make(map[string][]*queue)}
+	b := &Broker{capacity: DefaultCapacity, queues: make(map[string]*queue), bindings: make(map[string][]*queue)}
+	b.schedule.epoch, b.schedule.act = time.Now(), b.tick
 	for _, o := range opts {
 		o.apply(b)
 	}
@@ -128,65 +123,51 @@ func (b *Broker) remove(q *queue) {
 	for topic := range b.bindings {
 		b.unbind(topic, q)
 	}
-	for _, e := range slices.Clone(b.schedule) {
-		if e.item.queue == q {
-			b.schedule.remove(e.item)
-		}
-	}
+	b.schedule.forget(q)
 	for _, waiting := range q.senders {
 		close(waiting)
 	}
 	q.senders = nil
 }
 
-// breather is the least time between two ticks: when many retries are under way, each tick brings several of them.
-const breather = 5 * time.Millisecond
-
-// plan has the schedule act on an item.
-func (b *Broker) plan(it *item, at time.Time) { b.schedule.add(it, at.Sub(b.epoch)) }
-
-// arm sets the timer for the next event of the schedule.
-func (b *Broker) arm() {
-	if len(b.schedule) == 0 {
-		return
-	}
-	next := max(b.schedule[0].at, b.rested)
-	if b.armed && next >= b.fires {
-		return
-	}
-	b.armed, b.fires = true, next
-	wait := next - time.Since(b.epoch)
-	if b.timer == nil {
-		b.timer = time.AfterFunc(wait, b.tick)
-		return
-	}
-	b.timer.Reset(wait)
-}
+// stint is how many events of the schedule are dealt with before others get the lock.
+const stint = 4
 
 // tick does what is due: delays end and messages expire.
 func (b *Broker) tick() {
-	b.mu.Lock()
-	b.armed = false
-	now := time.Since(b.epoch)
-	b.rested = now + breather
-	var runs []*consumption
-	for len(b.schedule) > 0 && b.schedule[0].at <= now {
-		it := b.schedule.pop()
-		q := it.queue
-		if it.state != delayed && it.state != retrying {
-			q.expire(it)
-			continue
-		}
-		q.pend(it, -1)
-		if it.expired() {
-			it.state = gone
-			q.room()
-			continue
-		}
-		q.push(it)
-		runs = q.wake(runs)
+	var space [stint]*item
+	for items := b.schedule.due(space[:0]); len(items) > 0; items = b.schedule.due(space[:0]) {
+		b.advance(items)
 	}
-	b.arm()
+}
+
+// advance does what is due with a few items.
+func (b *Broker) advance(items []*item) {
+	// A look at what nobody has touched for long; better without the lock.
+	var late [stint]bool
+	for i, it := range items {
+		late[i] = it.expired()
+	}
+	var runs []*consumption
+	b.mu.Lock()
+	for i, it := range items {
+		q := it.queue
+		switch it.state {
+		case delayed, retrying:
+			q.pend(it, -1)
+			if late[i] {
+				it.state = gone
+				q.room()
+				continue
+			}
+			q.push(it)
+			runs = q.wake(runs)
+		case ready, returned:
+			q.expire(it)
+		case taken, gone:
+			// Somebody was faster.
+		}
+	}
 	b.mu.Unlock()
 	runAll(runs)
 }

@@ -8,9 +8,13 @@ import (
 	"github.com/asyncpb/async/runtime/transport"
 )
 
-// spell is how many deliveries one goroutine hands over before another goes on in its place: the one that sends or
-// settles does the work of delivering, and must get back to its own.
-const spell = 64
+const (
+	// spell is how many deliveries one goroutine hands over before another goes on in its place: the one that sends or
+	// settles does the work of delivering, and must get back to its own.
+	spell = 64
+	// handful is how many deliveries are taken under the lock at once, if there are so many.
+	handful = 16
+)
 
 // consumption hands deliveries of one or more queues to one receiver. The broker's lock guards all that changes.
 //
@@ -20,7 +24,8 @@ const spell = 64
 type consumption struct {
 	transport *Transport
 	queues    []*queue
-	limit     int
+	limit     int // deliveries that may be out
+	enough    int // what was full takes no more until so few are out
 	readOnly  bool
 	receive   func(transport.Delivery)
 	ctx       context.Context //nolint:containedctx // it is handed to every message and ends when deliveries are lost
@@ -28,6 +33,7 @@ type consumption struct {
 	ended     chan struct{}
 
 	out     int
+	full    bool      // the limit was reached, and more than enough are out since
 	first   *delivery // the list of deliveries that are out
 	busy    bool
 	stopped bool
@@ -35,13 +41,23 @@ type consumption struct {
 	quiet   chan struct{} // closed when the goroutine in run has left, after Stop
 }
 
-func newConsumption(t *Transport, limit int, receive func(transport.Delivery)) *consumption {
-	c := &consumption{transport: t, limit: limit, receive: receive, ended: make(chan struct{}), quiet: make(chan struct{})}
+// newConsumption is for s. One that is full takes more by the handful: where every settlement made room for one delivery, each
+// would come back for the lock to take it. What it holds meanwhile is more than its handlers work on. In an ordered group
+// deliveries may wait for others of their key, so there each has its place at once.
+func newConsumption(t *Transport, s transport.Subscription, receive func(transport.Delivery)) *consumption {
+	c := &consumption{
+		transport: t, limit: s.InFlight(), readOnly: s.ReadOnly, receive: receive,
+		ended: make(chan struct{}), quiet: make(chan struct{}),
+	}
+	c.enough = c.limit - 1
+	if !s.Ordered {
+		c.enough = min(c.enough, c.limit-(c.limit-s.Concurrency)/2)
+	}
 	c.ctx, c.lose = context.WithCancelCause(context.Background())
 	return c
 }
 
-func (c *consumption) ready() bool { return !c.busy && !c.stopped && c.out < c.limit }
+func (c *consumption) ready() bool { return !c.busy && !c.stopped && !c.full }
 
 // start marks c busy and appends it to runs, if it can take more.
 func (c *consumption) start(runs []*consumption) []*consumption {
@@ -65,10 +81,17 @@ func (c *consumption) restart(runs []*consumption) []*consumption {
 // run hands over what there is.
 func (c *consumption) run() {
 	b := c.transport.broker
-	for range spell {
+	var deliveries [handful]*delivery
+	want := 1
+	for handed := 0; handed < spell; {
+		// Memory is taken before the lock is: who has to help the garbage collector would make everybody wait.
+		for i := range want {
+			deliveries[i] = new(delivery)
+		}
 		b.mu.Lock()
-		d := c.take()
-		if d == nil {
+		n := c.take(deliveries[:want])
+		want = c.wants()
+		if n == 0 && want == 0 {
 			c.busy = false
 			if c.stopped {
 				close(c.quiet)
@@ -77,37 +100,57 @@ func (c *consumption) run() {
 			return
 		}
 		b.mu.Unlock()
-		d.open()
-		c.receive(d)
+		for i, d := range deliveries[:n] {
+			// Closed meanwhile, c has put back the rest.
+			if i == 0 || c.ctx.Err() == nil {
+				d.open()
+				c.receive(d)
+			}
+		}
+		handed += n
 	}
 	go c.run()
 }
 
-// take takes the next item of the queues, nil when there is none or no room for it.
-func (c *consumption) take() *delivery {
-	if c.stopped || c.out >= c.limit {
-		return nil
-	}
+// take makes deliveries of the next items of the queues, and reports of how many.
+func (c *consumption) take(deliveries []*delivery) int {
+	n := 0
 	for _, q := range c.queues {
-		if !q.serves(c) {
-			continue
-		}
-		if it := q.pop(); it != nil {
-			return c.hold(it)
+		for n < len(deliveries) && !c.stopped && !c.full && q.serves(c) {
+			it := q.pop()
+			if it == nil {
+				break
+			}
+			c.hold(it, deliveries[n])
+			n++
 		}
 	}
-	return nil
+	return n
 }
 
-// hold makes a delivery of an item.
-func (c *consumption) hold(it *item) *delivery {
-	d := &delivery{consumption: c, item: it, sent: &it.content, redeliveries: it.redeliveries, next: c.first}
+// wants is how many items can be taken at once.
+func (c *consumption) wants() int {
+	if c.stopped || c.full {
+		return 0
+	}
+	n := 0
+	for _, q := range c.queues {
+		if q.serves(c) {
+			n += q.waiting
+		}
+	}
+	return min(n, c.limit-c.out, handful)
+}
+
+// hold makes d the delivery of an item.
+func (c *consumption) hold(it *item, d *delivery) {
+	d.consumption, d.item, d.sent, d.redeliveries, d.next = c, it, &it.content, it.redeliveries, c.first
 	if c.first != nil {
 		c.first.prev = d
 	}
 	c.first = d
 	c.out++
-	return d
+	c.full = c.out >= c.limit
 }
 
 // Ended is closed when the consumption was closed, by itself or with its transport.
@@ -175,7 +218,6 @@ func (c *consumption) Close(ctx context.Context) error {
 	}
 	runs = c.yield(runs)
 	delete(c.transport.consumptions, c)
-	b.arm()
 	b.mu.Unlock()
 	c.lose(transport.ErrDeliveryLost)
 	close(c.ended)
@@ -235,7 +277,6 @@ func (d *delivery) Settle(o transport.Outcome, done func(error)) {
 	if o == transport.Requeue {
 		d.putBack()
 		runs = it.queue.wake(runs)
-		b.arm()
 	} else {
 		d.release()
 	}
@@ -265,6 +306,7 @@ func (d *delivery) release() {
 	d.item.queue.taken--
 	d.item = nil
 	c.out--
+	c.full = c.full && c.out > c.enough
 }
 
 // putBack releases the delivery and returns its item to the queue.

@@ -77,7 +77,29 @@ type item struct {
 	seq          uint64
 	redeliveries int
 	state        state
-	place        int // in the schedule, -1 when it is not in it
+
+	// The lock of the schedule guards these.
+	planned bool   // it is in the schedule
+	turn    uint32 // how often it was put there
+}
+
+// postpone counts an item that the schedule brings later: a message that was sent with a delay, or the next attempt of one
+// that failed.
+func (it *item) postpone(p transport.Publication) {
+	it.state = delayed
+	if p.Group != "" {
+		it.state = retrying
+	}
+	it.queue.pend(it, 1)
+}
+
+// end is when a delay that begins now is over: no message is kept for longer than it is worth something.
+func (it *item) end(delay time.Duration) time.Time {
+	at := time.Now().Add(delay)
+	if !it.expires.IsZero() && it.expires.Before(at) {
+		return it.expires
+	}
+	return at
 }
 
 // bySeq is a heap of items that were put back, the oldest first.

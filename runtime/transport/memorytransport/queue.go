@@ -70,7 +70,7 @@ func (q *queue) putBack(it *item) {
 // watch schedules the end of an item that expires.
 func (q *queue) watch(it *item) {
 	if !it.expires.IsZero() {
-		q.broker.plan(it, it.expires)
+		q.broker.schedule.plan(it, it.expires)
 	}
 }
 
@@ -82,7 +82,9 @@ func (q *queue) pop() *item {
 			continue
 		}
 		q.waiting--
-		q.broker.schedule.remove(it)
+		if !it.expires.IsZero() {
+			q.broker.schedule.cancel(it)
+		}
 		if it.expired() {
 			it.state = gone
 			q.room()

@@ -22,6 +22,14 @@ func (t *Transport) Send(ctx context.Context, p transport.Publication, msg *mess
 	}
 	b := t.broker
 	sent := contentOf(msg, p)
+	if p.Delay > 0 {
+		sent.pack()
+	}
+	// What takes memory is done before the lock is taken: who has to help the garbage collector would make everybody wait.
+	first := new(item)
+	if p.Group != "" {
+		p.Topic = transport.QueueName(p.Topic, p.Group)
+	}
 	var one [1]*queue
 	b.mu.Lock()
 	queues, err := t.admit(ctx, p, one[:0])
@@ -31,11 +39,29 @@ func (t *Transport) Send(ctx context.Context, p transport.Publication, msg *mess
 	}
 	var space [4]*consumption
 	runs := space[:0]
-	for _, q := range queues {
-		runs = b.store(q, sent, p, runs)
+	var alone [1]*item
+	later := alone[:0]
+	for i, q := range queues {
+		it := first
+		if i > 0 {
+			it = new(item)
+		}
+		*it = item{content: sent, queue: q}
+		if p.Delay > 0 {
+			it.postpone(p)
+			later = append(later, it)
+			continue
+		}
+		if len(q.consumers) == 0 {
+			it.pack()
+		}
+		q.push(it)
+		runs = q.wake(runs)
 	}
-	b.arm()
 	b.mu.Unlock()
+	for _, it := range later {
+		b.schedule.plan(it, it.end(p.Delay))
+	}
 	if len(queues) == 0 && p.Mandatory {
 		done(fmt.Errorf("send to %q: %w", p.Topic, transport.ErrUnroutable))
 		return nil
@@ -45,44 +71,15 @@ func (t *Transport) Send(ctx context.Context, p transport.Publication, msg *mess
 	return nil
 }
 
-// route lists the queues for p; space is for the one of a direct send.
+// route lists the queues for p, whose topic is the name of a queue if it is for a group; space is for that one.
 func (b *Broker) route(p transport.Publication, space []*queue) []*queue {
-	var q *queue
-	switch {
-	case p.Direct:
-		q = b.queues[p.Topic]
-	case p.Group != "":
-		q = b.queues[transport.QueueName(p.Topic, p.Group)]
-	default:
+	if !p.Direct && p.Group == "" {
 		return b.bindings[p.Topic]
 	}
-	if q == nil {
-		return nil
+	if q := b.queues[p.Topic]; q != nil {
+		return append(space, q)
 	}
-	return append(space, q)
-}
-
-// store puts a message into one queue.
-func (b *Broker) store(q *queue, sent content, p transport.Publication, runs []*consumption) []*consumption {
-	it := &item{content: sent, queue: q, place: -1}
-	if p.Delay > 0 || len(q.consumers) == 0 {
-		it.pack()
-	}
-	if p.Delay > 0 {
-		it.state = delayed
-		if p.Group != "" {
-			it.state = retrying
-		}
-		q.pend(it, 1)
-		at := time.Now().Add(p.Delay)
-		if !sent.expires.IsZero() && sent.expires.Before(at) {
-			at = sent.expires
-		}
-		b.plan(it, at)
-		return runs
-	}
-	q.push(it)
-	return q.wake(runs)
+	return nil
 }
 
 // admit returns the queues for p when all of them have room. What is sent to one group does not wait for it: it is a retry,

@@ -93,8 +93,7 @@ func (t *Transport) Consume(_ context.Context, s transport.Subscription, receive
 		b.mu.Unlock()
 		return nil, err
 	}
-	c := newConsumption(t, s.InFlight(), receive)
-	c.readOnly = s.ReadOnly
+	c := newConsumption(t, s, receive)
 	t.consumptions[c] = struct{}{}
 	// What still waits under an old name of the group is older.
 	for _, alias := range s.GroupAliases {
@@ -146,7 +145,7 @@ func (t *Transport) Take(_ context.Context, name string, limit int) ([]transport
 		return nil, fmt.Errorf("take from queue %q: it does not exist: %w", name, transport.ErrUnroutable)
 	}
 	if t.browsing == nil {
-		t.browsing = newConsumption(t, 0, nil)
+		t.browsing = newConsumption(t, transport.Subscription{}, nil)
 		t.consumptions[t.browsing] = struct{}{}
 	}
 	var taken []transport.Delivery
@@ -155,7 +154,8 @@ func (t *Transport) Take(_ context.Context, name string, limit int) ([]transport
 		if it == nil {
 			break
 		}
-		d := t.browsing.hold(it)
+		d := new(delivery)
+		t.browsing.hold(it, d)
 		d.open()
 		taken = append(taken, d)
 	}
