@@ -39,6 +39,9 @@ type binding struct {
 	mu     sync.Mutex
 	feed   *feed // running
 	paused error // why it is paused, nil when it is not
+
+	declaring sync.Mutex
+	declared  time.Time // when the queue of dead letters was last declared again
 }
 
 // errPaused is the reason of a pause that the user asked for.
@@ -150,8 +153,18 @@ func (b *binding) configure(o subscribeOptions) error {
 			s.Concurrency, s.Prefetch = 1, 1
 		}
 	}
+	s.Interrupted = b.interrupted
 	b.sub = s
 	return nil
+}
+
+// interrupted notes that the transport lost what it fetched from, and begins again.
+func (b *binding) interrupted(err error) {
+	b.rt.counters.interruptions.Add(1)
+	b.rt.log.Warn("fetching was interrupted, and begins again", "topic", b.sub.Topic, "group", b.sub.Group, "error", err)
+	if b.observer.Interrupted != nil {
+		b.observer.Interrupted(err)
+	}
 }
 
 const (

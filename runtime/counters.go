@@ -4,7 +4,7 @@ import "sync/atomic"
 
 // counters is what happened to messages that no caller hears of.
 type counters struct {
-	unrouted, lateReplies, lostReplies, expired, dropped, deadLettered, retried atomic.Uint64
+	unrouted, lateReplies, lostReplies, expired, dropped, deadLettered, deadLetterFailures, retried, interruptions atomic.Uint64
 }
 
 // Stats is a snapshot of what happened to messages since Open, beyond what callers and handlers see.
@@ -19,8 +19,13 @@ type Stats struct {
 	Dropped uint64
 	// DeadLettered counts messages that were stored as dead letters.
 	DeadLettered uint64
+	// DeadLetterFailures counts the tries to store a dead letter that failed. While it grows, the queue of dead letters is full or
+	// cannot be reached; nothing is lost, see [ErrBlocked] and the log for the cause.
+	DeadLetterFailures uint64
 	// Retried counts failed attempts that were put back to be tried again.
 	Retried uint64
+	// Interruptions counts how often a subscription lost its channel, its queue or its connection, and began again.
+	Interruptions uint64
 }
 
 // Stats returns the counts so far.
@@ -34,5 +39,8 @@ func (rt *Runtime) Stats() Stats {
 		Dropped:      c.dropped.Load(),
 		DeadLettered: c.deadLettered.Load(),
 		Retried:      c.retried.Load(),
+
+		DeadLetterFailures: c.deadLetterFailures.Load(),
+		Interruptions:      c.interruptions.Load(),
 	}
 }

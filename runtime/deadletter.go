@@ -1,6 +1,7 @@
 package async
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,8 +45,14 @@ func (x *delivery) deadLetter(reason string, cause error) {
 	x.became(FateDeadLetter)
 	x.resend(PurposeDeadLetter, p, msg, func(err error) {
 		if err != nil {
+			b.rt.counters.deadLetterFailures.Add(1)
 			b.rt.log.ErrorContext(x.logContext(), "a dead letter could not be stored: it is stored again later", x.logArgs("reason", reason, "dead_error", text, "error", err)...)
-			again := func() { x.deadLetter(reason, cause) }
+			again := func() {
+				if errors.Is(err, transport.ErrUnroutable) {
+					b.declareAgain(x.life)
+				}
+				x.deadLetter(reason, cause)
+			}
 			if crowded && x.canPutAside() {
 				x.putAside(msg.Metadata, again)
 				return
@@ -59,6 +66,26 @@ func (x *delivery) deadLetter(reason string, cause error) {
 		}
 		x.settle(transport.Ack)
 	})
+}
+
+// declareAgain makes the queue of dead letters, which somebody has deleted, at most once in a pause. What goes wrong shows when
+// the next dead letter is stored, or is not.
+func (b *binding) declareAgain(ctx context.Context) {
+	l := b.route.link
+	if l.declarer == nil || l.declare != "" && l.declare != transport.DeclareCreate {
+		return
+	}
+	b.declaring.Lock()
+	defer b.declaring.Unlock()
+	if time.Since(b.declared) < slowPause {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.route.settings.sendTimeout)
+	defer cancel()
+	if err := l.declarer.Declare(ctx, b.sub); err != nil {
+		b.rt.log.WarnContext(ctx, "the queue of dead letters is gone and could not be declared", "queue", b.sub.DeadTopic, "error", err)
+	}
+	b.declared = time.Now()
 }
 
 const (
@@ -131,6 +158,7 @@ func (b *binding) bury(msg *message.Message) error {
 		b.rt.counters.deadLettered.Add(1)
 		return nil
 	}
+	b.rt.counters.deadLetterFailures.Add(1)
 	select {
 	case <-time.After(slowPause):
 	case <-msg.Context().Done():

@@ -68,6 +68,9 @@ type Observer struct {
 	Resend func(r *Resending) Operation
 	// Settle is called before a delivery is settled; the operation ends when the transport reports that it is.
 	Settle func(s *Settling) Operation
+	// Interrupted is called each time fetching is interrupted: a channel, a queue or the connection was lost. It goes on by
+	// itself.
+	Interrupted func(err error)
 }
 
 // Operation is something under way that is observed.

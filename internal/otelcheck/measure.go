@@ -43,6 +43,8 @@ var instruments = map[string]instrument{
 	"async.process.retries":               {"counter", "{attempt}", nil},
 	"async.message.redeliveries":          {"counter", "{message}", nil},
 	"async.message.dead_lettered":         {"counter", "{message}", nil},
+	"async.message.dead_letter_failures":  {"counter", "{attempt}", nil},
+	"async.consume.interruptions":         {"counter", "{interruption}", nil},
 }
 
 func checkMetrics(c *Capture) (r []string) {

@@ -60,6 +60,9 @@ func (c *counters) prepareCounters(m metric.Meter) error {
 		countedRetries:      {"async.process.retries", "{attempt}", "Attempts after the first, in process and by another hand-over."},
 		countedRedeliveries: {"async.message.redeliveries", messages, "Deliveries that the broker had handed out before."},
 		countedDeadLettered: {"async.message.dead_lettered", messages, "Messages that were stored as dead letters."},
+
+		countedDeadLetterFailures: {"async.message.dead_letter_failures", "{attempt}", "Attempts to store a dead letter that failed."},
+		countedInterruptions:      {"async.consume.interruptions", "{interruption}", "Losses of the channel, queue or connection that messages are fetched from."},
 	} {
 		var err error
 		c.metrics[kind], err = m.Int64ObservableCounter(one.name, metric.WithUnit(one.unit), metric.WithDescription(one.description))

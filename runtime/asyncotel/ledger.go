@@ -19,6 +19,8 @@ const (
 	countedRetries
 	countedRedeliveries
 	countedDeadLettered
+	countedDeadLetterFailures
+	countedInterruptions
 	// countedMetrics is how many of these are metrics by themselves; what follows is begun and ended.
 	countedMetrics
 )

@@ -103,6 +103,9 @@ func (op *resendOperation) End(r async.Result) {
 	i.operation.record(op.ctx, took, m)
 	m.add(countedSent, 1)
 	if r.Err != nil {
+		if op.purpose == async.PurposeDeadLetter {
+			op.p.process.success.add(countedDeadLetterFailures, 1)
+		}
 		return
 	}
 	switch op.purpose {

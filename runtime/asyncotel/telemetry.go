@@ -59,5 +59,6 @@ func (t *Telemetry) Observe(e async.Endpoint) async.Observer {
 		o.ReceiveNone = p.startReceiveNone
 	}
 	o.Process, o.Resend, o.Settle = p.startProcess, p.startResend, p.startSettle
+	o.Interrupted = func(error) { p.process.success.add(countedInterruptions, 1) }
 	return o
 }

@@ -119,6 +119,9 @@ type Subscription struct {
 	ReadOnly bool
 	// Broadcast makes Group a private, temporary group of this process: its queue goes away with it.
 	Broadcast bool
+	// Interrupted, if set, is called each time fetching is interrupted: a channel, a queue or the connection was lost. What was
+	// out is lost with it, and the consumption goes on by itself. It must not block.
+	Interrupted func(error)
 }
 
 // Consumer hands out deliveries.

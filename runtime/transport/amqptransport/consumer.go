@@ -259,6 +259,9 @@ func (f *feed) run() {
 		f.c.t.logger.Debug("a consuming channel was lost", "queue", f.queue, "error", err)
 		if consumed {
 			b.reset()
+			if f.c.s.Interrupted != nil {
+				f.c.s.Interrupted(err)
+			}
 		}
 		if ses.conn.IsClosed() {
 			select {

@@ -44,6 +44,12 @@ const (
 	Aborted Kind = "aborted"
 	// Dead: the message was found among the dead letters.
 	Dead Kind = "dead"
+	// Interrupted: what the consumer fetches from was lost. It has no id; Attempt holds how often that happened, by the consumer's own
+	// count.
+	Interrupted Kind = "interrupted"
+	// Unburied: a dead letter could not be stored. It has no id; Attempt holds how often that happened, by the consumer's own
+	// count.
+	Unburied Kind = "unburied"
 	// Ended: the process ended by itself. It has no id.
 	Ended Kind = "ended"
 )

@@ -43,7 +43,11 @@ func (c *Consumer) Consume(ctx context.Context, rt *async.Runtime) error {
 	}()
 	err := rt.Run(ctx)
 	close(ended)
-	return errors.Join(err, <-told)
+	counts := rt.Stats()
+	return errors.Join(err, <-told, c.Journal.Write(
+		journal.Entry{Kind: journal.Interrupted, Attempt: int(counts.Interruptions)},
+		journal.Entry{Kind: journal.Unburied, Attempt: int(counts.DeadLetterFailures)},
+	))
 }
 
 func (c *Consumer) handle(ctx context.Context, rpc, content string) error {

@@ -34,12 +34,12 @@ func broker() []Fault {
 		{
 			Number: "F10", Title: "the queue is deleted, then the exchange", Lossy: true, Apart: noNode,
 			Load:   Load{Stream: load.Commands, Rate: 200, Writers: 16},
-			inject: deletions,
+			inject: deletions, judge: interrupted,
 		},
 		{
 			Number: "F10c", Title: "producer and consumer acknowledge what was never delivered, and lose their channels", Apart: noConnection,
 			Load:   Load{Stream: load.Ordered, Rate: 200, Writers: 16, Handling: 5 * time.Millisecond},
-			inject: misacks,
+			inject: misacks, judge: interrupted,
 		},
 		{
 			Number: "F10t", Title: "two handlers take longer than the broker's consumer timeout", Apart: "it gives handlers all the time they need",

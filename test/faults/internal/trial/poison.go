@@ -53,7 +53,7 @@ func poison() []Fault {
 		{
 			Number: "F13", Title: "the queue of dead letters is full",
 			Load:   Load{Stream: load.Commands, Rate: 200, Writers: 16, Poison: load.Poison{Every: 10}, Harm: load.HarmError},
-			inject: fullDeadLetters, judge: attempted,
+			inject: fullDeadLetters, judge: alarmed,
 		},
 	}
 }
@@ -127,6 +127,11 @@ func attempted(s *session, r *Result) error {
 		s.fail("%d of %d poison messages are not dead letters after exactly %d attempts", wrong, len(calls), attempts)
 	}
 	return nil
+}
+
+// alarmed is attempted, and that the consumer has counted the dead letters that it could not store.
+func alarmed(s *session, r *Result) error {
+	return errors.Join(attempted(s, r), s.counted(journal.Unburied, "dead letters that could not be stored"))
 }
 
 // undecoded is what must have become of what nobody can decode: a dead letter at the first attempt, which no handler saw.
