@@ -76,7 +76,9 @@
 // # Order
 //
 // Messages of one key leave on one channel, in the order of the calls to Send; so do those of one topic that have no
-// key. An ordered group has a single active
+// key. What the broker gives back, because somebody deleted a queue or a binding, keeps its place: everything that needs the
+// same exchange waits until the broker has answered what is on its way, the missing is declared again, and then all goes out in
+// order. An ordered group has a single active
 // consumer at the broker.
 //
 // # Retries, delay, dead letters

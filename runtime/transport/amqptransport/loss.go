@@ -20,7 +20,7 @@ func (sh *shard) unwritten(s *send, err error) {
 	if s.answered {
 		sh.finish(&out, s, nil)
 	} else {
-		sh.outbox.prepend([]*send{s})
+		sh.outbox.restore([]*send{s})
 	}
 	sh.mu.Unlock()
 	sh.deliver(&out)
@@ -38,6 +38,8 @@ func (sh *shard) lose(cause error, refused bool) {
 		switch {
 		case s.answered:
 			sh.finish(&out, s, nil)
+		case s.returned != "" && sh.mends(s):
+			again = append(again, s)
 		case s.returned != "":
 			sh.finish(&out, s, sh.unroutable(s))
 		default:
@@ -58,11 +60,25 @@ func (sh *shard) lose(cause error, refused bool) {
 				sh.t.lookAgain(s)
 			}
 		}
-		sh.alone = len(again)
+		for _, s := range again {
+			if s.suspect {
+				sh.alone++
+			}
+		}
 	}
-	sh.outbox.prepend(again)
+	sh.outbox.restore(again)
 	sh.mu.Unlock()
 	sh.deliver(&out)
+}
+
+// mends reports whether s, which the broker gave back, is to be sent again after what it needs was declared once more.
+func (sh *shard) mends(s *send) bool {
+	if s.answered || !s.expected || !sh.repairable(s) {
+		return false
+	}
+	sh.t.lookAgain(s)
+	s.returned, s.confirm = "", nil
+	return true
 }
 
 // repairable reports whether the exchange of s, a binding or the ladder, which somebody has deleted, is declared once
