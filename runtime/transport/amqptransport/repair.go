@@ -2,6 +2,7 @@ package amqptransport
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -11,6 +12,22 @@ import (
 
 // standing is the time between two looks at whether the answers are there that a repair waits for.
 const standing = time.Millisecond
+
+// provide comes nearer to what s needs: it waits a little, or declares it, or fails s. It returns an error when the channel is
+// over.
+func (sh *shard) provide(ses *session, s *send, closed <-chan *amqp.Error, given <-chan struct{}) error {
+	if sh.t.underway(s) {
+		return sh.stand(closed, given)
+	}
+	err := sh.t.prepare(ses, s)
+	if errors.Is(err, errSessionLost) {
+		return endOf(<-closed)
+	}
+	if err != nil {
+		sh.fail(s, err)
+	}
+	return nil
+}
 
 // underway reports whether the broker still has to answer messages that need what s needs, from any shard. Were that repaired
 // now, then a message that is on its way could be stored ahead of an earlier one that the broker has given back and that

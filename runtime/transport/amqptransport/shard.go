@@ -179,17 +179,8 @@ func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.
 		yielded = false
 		if !prepared {
 			letGo()
-			if sh.t.underway(s) {
-				if err := sh.stand(closed, given); err != nil {
-					return err
-				}
-				continue
-			}
-			if err := sh.t.prepare(ses, s); err != nil {
-				if errors.Is(err, errSessionLost) {
-					return endOf(<-closed)
-				}
-				sh.fail(s, err)
+			if err := sh.provide(ses, s, closed, given); err != nil {
+				return err
 			}
 			continue
 		}
