@@ -152,7 +152,7 @@ func (rt *Runtime) dispatch(ctx context.Context, r *route, out *Outgoing) *Recei
 	if !rt.beginSend() {
 		return fail(ErrClosed)
 	}
-	if err := r.ensureQueue(ctx, rt); err != nil {
+	if err := r.ensureQueue(ctx, rt, p.Deadline); err != nil {
 		rt.endSend()
 		return fail(err)
 	}

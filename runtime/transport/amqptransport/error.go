@@ -89,5 +89,6 @@ func unreachable(err error) bool {
 	// A write that failed comes back as the socket's own error.
 	var network net.Error
 	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, net.ErrClosed) || errors.Is(err, errSessionLost) || errors.Is(err, context.Canceled)
+		errors.Is(err, net.ErrClosed) || errors.Is(err, errSessionLost) || errors.Is(err, errNoAnswer) ||
+		errors.Is(err, context.Canceled)
 }

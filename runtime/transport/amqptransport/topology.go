@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
 	wamqp "github.com/ThreeDotsLabs/watermill-amqp/v3/pkg/amqp"
@@ -27,8 +28,16 @@ const (
 	temporary = 60_000
 )
 
-// errSessionLost: the connection that asked went away first.
-var errSessionLost = errors.New("the connection was lost")
+// answerTimeout is how long the broker may take for what is asked on one channel. Feeds and shards have no deadline of their own,
+// and others may be waiting for what they do.
+const answerTimeout = 30 * time.Second
+
+var (
+	// errSessionLost: the connection that asked went away first.
+	errSessionLost = errors.New("the connection was lost")
+	// errNoAnswer: the broker left a question open on a connection that lives.
+	errNoAnswer = errors.New("the broker gave no answer")
+)
 
 // topology remembers what was declared, to declare it again.
 type topology struct {
@@ -248,8 +257,10 @@ func (t *Transport) lookAgain(s *send) {
 	}
 }
 
-// onChannel calls f with a channel of its own.
+// onChannel calls f with a channel of its own. It returns when ctx ends or the broker takes too long, even when f does not.
 func (t *Transport) onChannel(ctx context.Context, ses *session, f func(*amqp.Channel) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTimeout, errNoAnswer)
+	defer cancel()
 	ch, err := ses.channel(ctx)
 	if err != nil {
 		return err
