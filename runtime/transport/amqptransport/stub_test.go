@@ -3,6 +3,7 @@ package amqptransport_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -86,4 +87,46 @@ func TestACommandDoesNotWaitForTheDeclarationOfAnother(t *testing.T) {
 	if err := orders.Archive(t.Context(), &ordersv1.ArchiveRequest{}); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestASendThatABlockedBrokerNeverGotIsBlocked(t *testing.T) {
+	t.Parallel()
+	names := namespaces(t, 1)
+	p := newProxy(t)
+	tr := openConfig(t, p.config(t))
+	rt := runtimeOn(t, tr, names[0])
+	orders := ordersv1async.NewOrdersPublisher(rt)
+	if err := orders.Ship(t.Context(), &ordersv1.ShipRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := rt.Health(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	p.block()
+	eventually(t, "the runtime's health says that the broker is blocked", func() bool {
+		return errors.Is(rt.Health(t.Context()).Err(), async.ErrBlocked)
+	})
+	sends := map[string]func(context.Context) error{
+		"one": func(ctx context.Context) error { return orders.Ship(ctx, &ordersv1.ShipRequest{}) },
+		"a batch": func(ctx context.Context) error {
+			return orders.ShipBatch(ctx, slices.Repeat([]*ordersv1.ShipRequest{{}}, 10))
+		},
+	}
+	for what, send := range sends {
+		for range 10 {
+			for _, end := range ends {
+				ctx, cancel := end.limit()
+				err := send(ctx)
+				cancel()
+				if !errors.Is(err, async.ErrBlocked) || !errors.Is(err, end.cause) || errors.Is(err, async.ErrUnknown) {
+					t.Errorf("%s, ended by %s: %v, want that it is blocked: it was never written", what, end.name, err)
+				}
+			}
+		}
+	}
+	p.unblock()
+	if err := orders.Ship(t.Context(), &ordersv1.ShipRequest{}); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "the runtime is well again", func() bool { return rt.Health(t.Context()).Err() == nil })
 }
