@@ -53,7 +53,8 @@
 // nobody listens or says a word, and of 100 ms to 10 s while the broker refuses. A send resolves with the broker's
 // confirm: every message is persistent and every publishing channel is in confirm mode. A send whose connection broke
 // before the answer is sent again with the same message id while its context lives. A message that the broker refuses
-// by closing the channel fails alone: the others that were under way on that channel are sent again one by one.
+// by closing the channel fails alone: the others that were under way on that channel are sent again one by one. One that
+// is larger than the broker's max_message_size is [transport.ErrTooLarge].
 //
 // A message that the broker refuses with a nack is [transport.ErrNacked] and stored nowhere: its queue is full, or has no
 // leader at the moment. The channel that it went over takes no more messages, and is replaced as soon as everything on it

@@ -107,6 +107,12 @@ func (sh *shard) refusal(s *send, cause error) error {
 			transport.ErrNacked, s.exchange, "amq.default", cause)
 	case amqp.NotFound:
 		return topologyError("exchange", s.exchange, cause)
+	case amqp.PreconditionFailed:
+		if m := oversized.FindStringSubmatch(cause.Error()); m != nil {
+			return fmt.Errorf("%w: the message has %s bytes, the broker's max_message_size is %s; make it smaller, or raise that in rabbitmq.conf (%w)",
+				transport.ErrTooLarge, m[1], m[2], cause)
+		}
+		return fmt.Errorf("%w: %w", transport.ErrNacked, cause)
 	default:
 		return fmt.Errorf("%w: %w", transport.ErrNacked, cause)
 	}
