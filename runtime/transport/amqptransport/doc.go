@@ -68,7 +68,8 @@
 //
 // A delivery is unacknowledged until it is settled. When its channel is lost, its context ends with
 // [transport.ErrDeliveryLost] and the broker hands the message out again. A lost delivery still counts against the
-// prefetch until it is settled, so that a receiver is never handed more than it asked for.
+// prefetch until it is settled, so that a receiver is never handed more than it asked for. Whoever never settles what was
+// lost gets that much less.
 //
 // The wire format is watermill-amqp's: metadata as string headers, the UUID in _watermill_message_uuid. The native
 // properties message-id, type, content-type, correlation-id, reply-to and timestamp are set as well, and a program
