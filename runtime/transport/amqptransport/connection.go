@@ -20,7 +20,10 @@ const closeTimeout = 2 * time.Second
 type session struct {
 	conn    *amqp.Connection
 	stream  *stream
+	began   time.Time
 	blocked atomic.Bool
+	// useful: the broker took a message on this connection, or handed one out, or made what messages of the other one needed.
+	useful atomic.Bool
 	// lost is closed when the connection has ended; cause is set before that.
 	lost  chan struct{}
 	cause error
@@ -29,7 +32,7 @@ type session struct {
 }
 
 func newSession(conn *amqp.Connection, stream *stream) *session {
-	return &session{conn: conn, stream: stream, lost: make(chan struct{})}
+	return &session{conn: conn, stream: stream, began: time.Now(), lost: make(chan struct{})}
 }
 
 // watch follows the state of the connection until it ends. changed is called when the broker blocks or unblocks it.
@@ -67,6 +70,13 @@ func (s *session) over() bool {
 		return false
 	}
 }
+
+// steadyTime is how long a connection must have stood for its loss to be a first one.
+const steadyTime = 5 * time.Second
+
+// steady reports whether the connection, which is over, has been good for something. Whoever accepts and hangs up is left alone
+// for longer and longer.
+func (s *session) steady() bool { return s.useful.Load() || time.Since(s.began) >= steadyTime }
 
 // condemned reports whether the broker ended the connection for what was asked on it. It would do the same to the next.
 // The connection is over.
@@ -177,6 +187,11 @@ func (l *link) run(ctx context.Context, closing func() context.Context) {
 			return
 		}
 		l.logger.Warn("the connection to RabbitMQ was lost", "role", l.role, "error", s.cause)
+		if s.steady() {
+			b.reset()
+		} else if serverCode(s.cause) == 0 {
+			b.calm()
+		}
 		began := time.Now()
 		if !l.reconnect(ctx, &b) {
 			return
@@ -190,7 +205,6 @@ func (l *link) reconnect(ctx context.Context, b *backoff) bool {
 	for b.wait(ctx) {
 		fresh, err := l.dialer.connect(ctx, l.role, l.desks)
 		if err == nil {
-			b.reset()
 			l.set(fresh, nil)
 			return true
 		}

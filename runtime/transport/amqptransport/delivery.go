@@ -273,6 +273,9 @@ type delivery struct {
 
 // delivery makes a delivery of d. The caller has reserved its place, which release frees when it is settled.
 func (p *post) delivery(d *amqp.Delivery) *delivery {
+	if !p.ses.useful.Load() {
+		p.ses.useful.Store(true)
+	}
 	msg, before := p.t.message(d)
 	msg.SetContext(p.ctx)
 	return &delivery{post: p, tag: d.DeliveryTag, msg: msg, redeliveries: before}

@@ -50,7 +50,8 @@
 // # Delivery
 //
 // Two connections, one to publish and one to consume, reconnect by themselves: with random pauses of at most 2 s while
-// nobody listens or says a word, and of 100 ms to 10 s while the broker refuses. A send resolves with the broker's
+// nobody listens or says a word, and of 100 ms to 10 s while the broker refuses; a connection that ends within 5 s without having
+// carried anything does not shorten them again. A send resolves with the broker's
 // confirm: every message is persistent and every publishing channel is in confirm mode. A send whose connection broke
 // before the answer is sent again with the same message id while its context lives. A message that the broker refuses
 // by closing the channel fails alone: the others that were under way on that channel are sent again one by one. One that

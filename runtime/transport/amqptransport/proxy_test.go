@@ -26,6 +26,9 @@ type proxy struct {
 	blocking bool
 	refusing bool
 	closed   bool
+	// hangingUp ends connections after their handshakes, and greeted counts these.
+	hangingUp bool
+	greeted   int
 
 	// What alters the broker's answers to publications, and how many channels there were.
 	mute, spoiling, holdingUp, refusingAll bool
@@ -144,15 +147,38 @@ func (p *proxy) toClient(pp *pipe) {
 		pp.out.Lock()
 		_, err := pp.client.Write(frame)
 		pp.out.Unlock()
-		if err != nil {
+		if err != nil || p.hangsUp(frame) {
 			return
 		}
 	}
 }
 
+// hangsUp reports whether the connection ends now, after the last word of its handshake.
+func (p *proxy) hangsUp(frame []byte) bool {
+	if frame[0] != frameOfMethod || binary.BigEndian.Uint16(frame[7:]) != classConnection || binary.BigEndian.Uint16(frame[9:]) != openOK {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.greeted++
+	return p.hangingUp
+}
+
+// hangUp lets connections end right after their handshakes, or no longer, and returns how many handshakes there were so far.
+func (p *proxy) hangUp(on bool) (greeted int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hangingUp = on
+	return p.greeted
+}
+
 // What the proxy looks for in frames: their type, and classes and methods of AMQP.
 const (
 	frameOfMethod = 1
+
+	classConnection = 10
+	openOK          = 41
+
 	classChannel  = 20
 	channelOpenOK = 11
 	channelEndOK  = 41

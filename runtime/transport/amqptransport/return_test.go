@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/asyncpb/async/runtime/transport"
+	"github.com/asyncpb/async/runtime/transport/amqptransport"
 )
 
 // TestMessagesFlowSoonAfterTheBrokerIsBack keeps the broker away for longer than pauses need to grow. Several programs
@@ -44,5 +45,32 @@ func TestMessagesFlowSoonAfterTheBrokerIsBack(t *testing.T) {
 	t.Log("all messages flowed after", took)
 	if took > bar {
 		t.Errorf("all messages flowed %v after the broker was back, want at most %v", took, bar)
+	}
+}
+
+// TestABrokerThatHangsUpIsLeftAlone plays one that accepts every connection, and ends it when it is open.
+func TestABrokerThatHangsUpIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	const programs, watched, bar = 4, 8 * time.Second, 2 // handshakes a second of one connection, which a program has two of
+	p := newProxy(t)
+	var opened []*amqptransport.Transport
+	for range programs {
+		opened = append(opened, openConfig(t, p.config(t)))
+	}
+	before := p.hangUp(true)
+	p.cut()
+	<-time.After(watched)
+	tries := p.hangUp(false) - before
+	t.Log("handshakes:", tries)
+	if most := programs * 2 * bar * int(watched/time.Second); tries > most || tries < programs*2 {
+		t.Errorf("%d handshakes in %v, want %d to %d", tries, watched, programs*2, most)
+	}
+	for _, tr := range opened {
+		s := subscription(t)
+		deliveries, _ := consume(t, tr, s)
+		mustSend(t, tr, transport.Publication{Topic: s.Topic, Mandatory: true}, newMessage("after"))
+		if err := settle(t, await(t, deliveries, "the message"), transport.Ack); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -34,6 +34,7 @@ type shard struct {
 	// alone is how many sends at the head of the outbox go one by one, because one of them made the broker close the
 	// channel.
 	alone   int
+	ses     *session
 	channel *amqp.Channel
 	// given is closed, and nil from then on, when the channel is given up, whatever the broker still has to say on it.
 	given   chan struct{}
@@ -122,6 +123,7 @@ func (sh *shard) serve(ses *session) error {
 	}
 	sh.mu.Lock()
 	given := make(chan struct{})
+	sh.ses = ses
 	sh.channel, sh.given, sh.returns, sh.progress, sh.spent = channel, given, returns, false, false
 	sh.mu.Unlock()
 
@@ -387,7 +389,10 @@ func (sh *shard) settle(out *answers, s *send) bool {
 	if !acked && sh.channel.IsClosed() {
 		return false
 	}
-	sh.progress = true
+	if !sh.progress {
+		sh.progress = true
+		sh.ses.useful.Store(true)
+	}
 	sh.attribute()
 	sh.inflight.remove(s)
 	if sh.spent && sh.inflight.len() == 0 {

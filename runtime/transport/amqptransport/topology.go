@@ -226,7 +226,13 @@ func (t *Transport) once(ses *session, what any, declare func(context.Context, *
 		case <-ctx.Done():
 		}
 	}()
-	err := t.persist(ctx, func(via *session) error { return declare(ctx, via) })
+	err := t.persist(ctx, func(via *session) error {
+		err := declare(ctx, via)
+		if err == nil {
+			via.useful.Store(true)
+		}
+		return err
+	})
 	switch {
 	case err == nil:
 		ses.ensured.Store(what, true)
