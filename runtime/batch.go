@@ -11,7 +11,7 @@ import (
 const maxBatch = 1000
 
 // SendBatch sends msgs and waits until the broker has stored them all, at most 1000 at a time. It returns nil, or a
-// [*BatchError] with an error for each message that failed; the others are stored. [WithMessageID] is refused: it would give
+// [*BatchError] with an error for each message that failed, as [Publisher.Send] has it; the others are stored. [WithMessageID] is refused: it would give
 // all messages one id; use [Each]. No messages is no error.
 func (p *Publisher[M]) SendBatch(ctx context.Context, msgs []M, opts ...SendOption) error {
 	if len(msgs) > maxBatch {
@@ -42,8 +42,8 @@ func (p *Publisher[M]) SendBatch(ctx context.Context, msgs []M, opts ...SendOpti
 	end := observed.handedOver(ctx, p.route)
 	errs := make([]error, len(msgs))
 	var failed error
-	for i, r := range receipts {
-		errs[i] = opError("send", p.route.spec, r.Wait(ctx))
+	for i, err := range concludeAll(ctx, receipts) {
+		errs[i] = opError("send", p.route.spec, err)
 		failed = cmp.Or(failed, errs[i])
 	}
 	end(failed)
@@ -51,4 +51,29 @@ func (p *Publisher[M]) SendBatch(ctx context.Context, msgs []M, opts ...SendOpti
 		return &BatchError{Errs: errs}
 	}
 	return nil
+}
+
+// concludeAll waits for the answers of a batch. The transport has one last word for all of them.
+func concludeAll(ctx context.Context, receipts []*Receipt) []error {
+	answers := make([]error, 0, len(receipts))
+	for i, r := range receipts {
+		select {
+		case <-r.Done():
+			answers = append(answers, r.Err())
+		case <-ctx.Done():
+			return append(answers, lastWords(ctx, receipts[i:])...)
+		}
+	}
+	return answers
+}
+
+// lastWords is what is known of receipts soon after the end of ctx.
+func lastWords(ctx context.Context, receipts []*Receipt) []error {
+	late, cancel := afterwards(ctx)
+	defer cancel()
+	answers := make([]error, len(receipts))
+	for i, r := range receipts {
+		answers[i] = r.Wait(late)
+	}
+	return answers
 }

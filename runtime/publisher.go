@@ -33,11 +33,12 @@ func NewPublisher[M proto.Message](rt *Runtime, spec *Spec, opts ...PublisherOpt
 	return &Publisher[M]{route: r, rt: rt, send: rt.sender(r, o)}
 }
 
-// Send sends msg and waits until the broker has stored it. It does not outlive ctx: when ctx ends first, the error wraps
-// [ErrUnknown]. Without a deadline in ctx it is bounded by send_timeout.
+// Send sends msg and waits until the broker has stored it. It outlives ctx by less than 100 ms: when ctx ends first, the error wraps
+// what the transport knows, [ErrBlocked] or [ErrBacklog] for a message that was never written, else [ErrUnknown]; and the
+// context's cause. Without a deadline in ctx it is bounded by send_timeout.
 func (p *Publisher[M]) Send(ctx context.Context, msg M, opts ...SendOption) error {
 	out := &Outgoing{Spec: p.route.spec, Message: msg, options: collectSend(opts), life: ctx}
-	return opError("send", p.route.spec, p.send(ctx, out).Wait(ctx))
+	return opError("send", p.route.spec, p.send(ctx, out).conclude(ctx))
 }
 
 // SendAsync hands msg to the transport and returns; the receipt resolves with the broker's answer. msg is encoded before
@@ -152,7 +153,7 @@ func (rt *Runtime) dispatch(ctx context.Context, r *route, out *Outgoing) *Recei
 	if !rt.beginSend() {
 		return fail(ErrClosed)
 	}
-	if err := r.ensureQueue(ctx, rt); err != nil {
+	if err := r.ensureQueue(ctx, rt, p.Deadline); err != nil {
 		rt.endSend()
 		return fail(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // Receipt is the broker's answer to one send, now or later. Its methods may be called from many goroutines at once.
@@ -69,6 +70,27 @@ func (r *Receipt) Wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
 	}
+}
+
+// lastWord is how long after the end of its context a send waits for the transport to say what has become of the message: that
+// it was never written is better news than that nobody knows.
+const lastWord = 60 * time.Millisecond
+
+// conclude is Wait with the transport's last word.
+func (r *Receipt) conclude(ctx context.Context) error {
+	select {
+	case <-r.Done():
+		return r.Err()
+	case <-ctx.Done():
+	}
+	late, cancel := afterwards(ctx)
+	defer cancel()
+	return r.Wait(late)
+}
+
+// afterwards lives for the last word of sends whose ctx has ended.
+func afterwards(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(context.WithoutCancel(ctx), lastWord, context.Cause(ctx))
 }
 
 // Then calls f with the answer: at once if it is there, else from the goroutine that brings it. f must not block.

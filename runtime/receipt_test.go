@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 func TestReceiptTellsEveryListenerOnce(t *testing.T) {
@@ -40,6 +41,37 @@ func TestReceiptWaitEndsWithItsContext(t *testing.T) {
 		r.resolve(nil)
 		if err := r.Wait(ctx); err != nil {
 			t.Fatalf("an answer that is there wins over an ended context, got %v", err)
+		}
+	})
+}
+
+func TestASendLetsTheTransportHaveALastWord(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		spoken, silent := newReceipt("spoken"), newReceipt("silent")
+		timer := time.AfterFunc(time.Second+lastWord/2, func() { spoken.resolve(ErrBlocked) })
+		defer timer.Stop()
+		errs := concludeAll(ctx, []*Receipt{silent, spoken, silent, silent})
+		for i, want := range []error{ErrUnknown, ErrBlocked, ErrUnknown, ErrUnknown} {
+			if !errors.Is(errs[i], want) {
+				t.Errorf("receipt %d of the batch: %v, want %v", i, errs[i], want)
+			}
+		}
+		if took := time.Since(start); took != time.Second+lastWord {
+			t.Errorf("the batch took %v, want one last word for all", took)
+		}
+		over := time.Now()
+		if err := silent.conclude(ctx); !errors.Is(err, ErrUnknown) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a silent transport: %v", err)
+		}
+		if took := time.Since(over); took != lastWord {
+			t.Errorf("it took %v after the end of the context, want %v", took, lastWord)
+		}
+		if err := spoken.conclude(ctx); !errors.Is(err, ErrBlocked) || time.Since(over) != lastWord {
+			t.Errorf("an answer that is there: %v", err)
 		}
 	})
 }

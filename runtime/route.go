@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/asyncpb/async/runtime/internal/config"
 	"github.com/asyncpb/async/runtime/transport"
@@ -135,17 +136,27 @@ func (r *route) subscription(rt *Runtime, group string) transport.Subscription {
 	return s
 }
 
-// ensureQueue makes the queue of a command before the first send, so that commands wait for their first consumer.
-func (r *route) ensureQueue(ctx context.Context, rt *Runtime) error {
+// ensureQueue makes the queue of a command before the first send, so that commands wait for their first consumer. It waits for the
+// broker until deadline at most: nothing was sent then.
+func (r *route) ensureQueue(ctx context.Context, rt *Runtime, deadline time.Time) error {
 	if r.spec.Kind != KindCommand || r.link.declarer == nil {
 		return nil
 	}
 	if declare := r.link.declare; declare != "" && declare != transport.DeclareCreate {
 		return nil
 	}
-	return r.declared.do(ctx, func() error {
+	if r.declared.done.Load() {
+		return nil
+	}
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	err := r.declared.do(ctx, func() error {
 		return r.link.declarer.Declare(ctx, r.subscription(rt, r.spec.Group))
 	})
+	if err != nil && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		return fmt.Errorf("%w: its queue was not declared in time: %w", ErrBlocked, err)
+	}
+	return err
 }
 
 // declaration runs a function until it has succeeded once, one caller at a time.
@@ -157,9 +168,6 @@ type declaration struct {
 func newDeclaration() declaration { return declaration{turn: make(chan struct{}, 1)} }
 
 func (d *declaration) do(ctx context.Context, f func() error) error {
-	if d.done.Load() {
-		return nil
-	}
 	select {
 	case d.turn <- struct{}{}:
 		defer func() { <-d.turn }()

@@ -28,7 +28,7 @@ type Ender interface {
 // to that many messages are out at once. Kind zero is [KindEvent].
 //
 // A message's context carries the values of Subscribe's and ends at Ack or Nack, when Subscribe's context ends, at
-// Close, and when the delivery is lost. The channel is closed when Subscribe's context ends, at Close, or when the
+// Close, and when the delivery is lost. A lost one counts as out until its Ack or Nack, which nobody hears. The channel is closed when Subscribe's context ends, at Close, or when the
 // transport closes; what is not settled by then goes back to the broker. Close ends every subscription, waits for
 // them, and is idempotent; it does not close the consumer. The subscriber may be used from many goroutines at once.
 //
@@ -189,13 +189,20 @@ func (f *feed) emit(d Delivery) {
 		return
 	case <-lost.Done():
 		f.finish()
+		d.Settle(Requeue, nil)
 		return
 	}
 	select {
 	case <-msg.Acked():
 	case <-msg.Nacked():
 	case <-lost.Done():
+		// Its handler may still be at work, and counts until it has returned.
 		cancel(context.Cause(lost))
+		select {
+		case <-msg.Acked():
+		case <-msg.Nacked():
+		case <-f.ctx.Done():
+		}
 	case <-f.ctx.Done():
 	}
 	// The place is given up before the broker hears of it, or the next delivery could find no worker. And an

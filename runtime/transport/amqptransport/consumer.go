@@ -21,7 +21,7 @@ type consumption struct {
 	t       *Transport
 	s       transport.Subscription
 	receive func(transport.Delivery)
-	// credit holds a token for every delivery that is out: handed out, and neither settled nor lost.
+	// credit holds a token for every delivery that was handed out and is not settled.
 	credit chan struct{}
 	// handing is held while receive runs.
 	handing sync.Mutex

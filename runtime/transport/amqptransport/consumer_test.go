@@ -162,12 +162,12 @@ func TestLostDeliveryEndsItsContextAndComesAgain(t *testing.T) {
 	if cause := context.Cause(d.Message().Context()); !errors.Is(cause, transport.ErrDeliveryLost) {
 		t.Errorf("the cause is %v, want ErrDeliveryLost", cause)
 	}
+	if err := settle(t, d, transport.Ack); !errors.Is(err, transport.ErrDeliveryLost) {
+		t.Errorf("settling the lost delivery: %v, want ErrDeliveryLost", err)
+	}
 	again := await(t, deliveries, "the message again")
 	if again.Message().UUID != d.Message().UUID || again.Redeliveries() != 1 {
 		t.Errorf("got %q with %d redeliveries", again.Message().UUID, again.Redeliveries())
-	}
-	if err := settle(t, d, transport.Ack); !errors.Is(err, transport.ErrDeliveryLost) {
-		t.Errorf("settling the lost delivery: %v, want ErrDeliveryLost", err)
 	}
 	if err := settle(t, again, transport.Ack); err != nil {
 		t.Fatal(err)

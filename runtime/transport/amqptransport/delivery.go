@@ -24,7 +24,8 @@ type post struct {
 	t   *Transport
 	ses *session
 	ch  *amqp.Channel
-	// release is called once for every delivery that is out no more: settled, or lost.
+	// release is called once for every delivery that was handed out, when it is settled: before that its receiver may still
+	// be at work, even where the delivery is lost.
 	release func()
 	// ctx is the context of every message of the channel.
 	ctx    context.Context
@@ -40,7 +41,6 @@ type post struct {
 	ledger ledger // the writer's
 
 	mu       sync.Mutex
-	out      int
 	outcomes []outcome
 	lost     bool
 	reason   error
@@ -95,13 +95,10 @@ func (p *post) lose(reason error) {
 		return
 	}
 	p.lost, p.reason = true, reason
-	left, out := p.outcomes, p.out
-	p.outcomes, p.out = nil, 0
+	left := p.outcomes
+	p.outcomes = nil
 	p.mu.Unlock()
 	p.cancel(transport.ErrDeliveryLost)
-	for range out {
-		p.release()
-	}
 	for _, o := range left {
 		o.report(transport.ErrDeliveryLost)
 	}
@@ -120,17 +117,14 @@ func (p *post) settle(o outcome) {
 	if !lost {
 		p.outcomes = append(p.outcomes, o)
 		waiting = len(p.outcomes)
-		if o.out {
-			p.out--
-		}
 	}
 	p.mu.Unlock()
+	if o.out {
+		p.release()
+	}
 	if lost {
 		o.report(transport.ErrDeliveryLost)
 		return
-	}
-	if o.out {
-		p.release()
 	}
 	// The first wakes the writer, the last that it waits for ends its waiting.
 	if waiting == 1 || waiting == p.enough {
@@ -277,19 +271,10 @@ type delivery struct {
 	settled      atomic.Bool
 }
 
-// delivery takes d into account. The caller has reserved its place, which release frees.
+// delivery makes a delivery of d. The caller has reserved its place, which release frees when it is settled.
 func (p *post) delivery(d *amqp.Delivery) *delivery {
 	msg, before := p.t.message(d)
 	msg.SetContext(p.ctx)
-	p.mu.Lock()
-	lost := p.lost
-	if !lost {
-		p.out++
-	}
-	p.mu.Unlock()
-	if lost {
-		p.release()
-	}
 	return &delivery{post: p, tag: d.DeliveryTag, msg: msg, redeliveries: before}
 }
 

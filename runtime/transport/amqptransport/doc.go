@@ -53,7 +53,8 @@
 // nobody listens or says a word, and of 100 ms to 10 s while the broker refuses. A send resolves with the broker's
 // confirm: every message is persistent and every publishing channel is in confirm mode. A send whose connection broke
 // before the answer is sent again with the same message id while its context lives. A message that the broker refuses
-// by closing the channel fails alone: the others that were under way on that channel are sent again one by one.
+// by closing the channel fails alone: the others that were under way on that channel are sent again one by one. One that
+// is larger than the broker's max_message_size is [transport.ErrTooLarge].
 //
 // A message that the broker refuses with a nack is [transport.ErrNacked] and stored nowhere: its queue is full, or has no
 // leader at the moment. The channel that it went over takes no more messages, and is replaced as soon as everything on it
@@ -67,7 +68,8 @@
 //
 // A delivery is unacknowledged until it is settled. When its channel is lost, its context ends with
 // [transport.ErrDeliveryLost] and the broker hands the message out again. A lost delivery still counts against the
-// prefetch until it is settled, so that a receiver is never handed more than it asked for.
+// prefetch until it is settled, so that a receiver is never handed more than it asked for. Whoever never settles what was
+// lost gets that much less.
 //
 // The wire format is watermill-amqp's: metadata as string headers, the UUID in _watermill_message_uuid. The native
 // properties message-id, type, content-type, correlation-id, reply-to and timestamp are set as well, and a program
@@ -76,7 +78,9 @@
 // # Order
 //
 // Messages of one key leave on one channel, in the order of the calls to Send; so do those of one topic that have no
-// key. An ordered group has a single active
+// key. What the broker gives back, because somebody deleted a queue or a binding, keeps its place: everything that needs the
+// same exchange waits until the broker has answered what is on its way, the missing is declared again, and then all goes out in
+// order. An ordered group has a single active
 // consumer at the broker.
 //
 // # Retries, delay, dead letters

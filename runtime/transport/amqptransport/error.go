@@ -17,6 +17,9 @@ import (
 // inequivalent is RabbitMQ's text for a queue or exchange that exists with another property.
 var inequivalent = regexp.MustCompile(`inequivalent arg '([^']*)' for (queue|exchange) '(.*)' in vhost '.*': received (.*) but current is (.*)$`)
 
+// oversized is RabbitMQ's text for a message that is larger than it takes.
+var oversized = regexp.MustCompile(`message size (\d+) (?:is )?larger than (?:configured )?max size (\d+)`)
+
 // typedValue is how RabbitMQ writes one value inside such a text.
 var typedValue = regexp.MustCompile(`^(?:the value )?'(.*?)'(?: of type '[^']*')?$`)
 
@@ -89,5 +92,6 @@ func unreachable(err error) bool {
 	// A write that failed comes back as the socket's own error.
 	var network net.Error
 	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, net.ErrClosed) || errors.Is(err, errSessionLost) || errors.Is(err, context.Canceled)
+		errors.Is(err, net.ErrClosed) || errors.Is(err, errSessionLost) || errors.Is(err, errNoAnswer) ||
+		errors.Is(err, context.Canceled)
 }

@@ -2,11 +2,14 @@ package amqptransport_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
 	wamqp "github.com/ThreeDotsLabs/watermill-amqp/v3/pkg/amqp"
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 
 	"github.com/asyncpb/async/runtime/transport"
 	"github.com/asyncpb/async/runtime/transport/amqptransport"
@@ -72,4 +75,58 @@ func ExampleNewPublisher() {
 	// published before
 	// published after
 	// <nil> <nil> <nil>
+}
+
+// A Router keeps its handlers, its middlewares and its plugins: only the constructors of publisher and subscriber change. With a
+// prefetch the Router handles as many messages at a time.
+func ExampleNewSubscriber() {
+	orders, invoices := "orders."+watermill.NewShortUUID(), "invoices."+watermill.NewShortUUID()
+	logger := watermill.NopLogger{}
+	config := wamqp.NewDurableQueueConfig(brokerURL() + "?heartbeat=10&connection_timeout=5000")
+	config.Consume.Qos.PrefetchCount = 16
+	publisher, err := amqptransport.NewPublisher(config, logger) // was wamqp.NewPublisher(config, logger)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	subscriber, err := amqptransport.NewSubscriber(config, logger) // was wamqp.NewSubscriber(config, logger)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	router, err := message.NewRouter(message.RouterConfig{}, logger)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	router.AddMiddleware(middleware.Retry{MaxRetries: 3, InitialInterval: time.Millisecond}.Middleware, middleware.CorrelationID)
+	attempts := 0
+	router.AddHandler("bill", orders, subscriber, invoices, publisher, func(msg *message.Message) ([]*message.Message, error) {
+		if attempts++; attempts == 1 {
+			return nil, errors.New("the till is jammed")
+		}
+		return message.Messages{message.NewMessage(watermill.NewUUID(), []byte("invoice for "+string(msg.Payload)))}, nil
+	})
+	done := make(chan struct{})
+	router.AddConsumerHandler("print", invoices, subscriber, func(msg *message.Message) error {
+		fmt.Println(string(msg.Payload), "of order", middleware.MessageCorrelationID(msg))
+		close(done)
+		return nil
+	})
+	stopped := make(chan error, 1)
+	go func() { stopped <- router.Run(context.Background()) }()
+	<-router.Running()
+	order := message.NewMessage(watermill.NewUUID(), []byte("two apples"))
+	middleware.SetCorrelationID("7", order)
+	if err := publisher.Publish(orders, order); err != nil {
+		fmt.Println(err)
+		return
+	}
+	<-done
+	fmt.Println(router.Close(), <-stopped, publisher.Close(), subscriber.Close())
+	removeMigrated(orders, "")
+	removeMigrated(invoices, "")
+	// Output:
+	// invoice for two apples of order 7
+	// <nil> <nil> <nil> <nil>
 }

@@ -46,6 +46,7 @@ func (sh *shard) expire(now time.Time) {
 			out.calls = append(out.calls, answer{s.done, sh.t.uncertainty(cause)})
 		}
 	}
+	sh.restore(&out)
 	sh.mu.Unlock()
 	sh.deliver(&out)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,19 +25,26 @@ func levelName(n int) string { return "async.delay." + strconv.Itoa(n) }
 
 // ladder knows on which connection the ladder was found or built.
 type ladder struct {
-	mu sync.Mutex // held while it is built
-	on *session
+	turn chan struct{} // holds a token while somebody builds the ladder
+	on   *session
 	// doubted: a message did not get through, so that a look at the top is not enough.
 	doubted atomic.Bool
 }
 
-// raise makes the ladder exist, or verifies it, once for each consuming connection.
+func newLadder() ladder { return ladder{turn: make(chan struct{}, 1)} }
+
+// raise makes the ladder exist, or verifies it, once for each consuming connection. Whoever waits for somebody else to do so
+// waits no longer than ctx.
 func (t *Transport) raise(ctx context.Context, ses *session) error {
 	if t.settings.declare == transport.DeclareNone {
 		return nil
 	}
-	t.ladder.mu.Lock()
-	defer t.ladder.mu.Unlock()
+	select {
+	case t.ladder.turn <- struct{}{}:
+		defer func() { <-t.ladder.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	doubted := t.ladder.doubted.Swap(false)
 	if t.ladder.on == ses && !doubted {
 		return nil

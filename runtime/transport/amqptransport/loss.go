@@ -20,7 +20,7 @@ func (sh *shard) unwritten(s *send, err error) {
 	if s.answered {
 		sh.finish(&out, s, nil)
 	} else {
-		sh.outbox.prepend([]*send{s})
+		sh.outbox.restore([]*send{s})
 	}
 	sh.mu.Unlock()
 	sh.deliver(&out)
@@ -38,6 +38,8 @@ func (sh *shard) lose(cause error, refused bool) {
 		switch {
 		case s.answered:
 			sh.finish(&out, s, nil)
+		case s.returned != "" && sh.mends(s):
+			again = append(again, s)
 		case s.returned != "":
 			sh.finish(&out, s, sh.unroutable(s))
 		default:
@@ -58,11 +60,25 @@ func (sh *shard) lose(cause error, refused bool) {
 				sh.t.lookAgain(s)
 			}
 		}
-		sh.alone = len(again)
+		for _, s := range again {
+			if s.suspect {
+				sh.alone++
+			}
+		}
 	}
-	sh.outbox.prepend(again)
+	sh.outbox.restore(again)
 	sh.mu.Unlock()
 	sh.deliver(&out)
+}
+
+// mends reports whether s, which the broker gave back, is to be sent again after what it needs was declared once more.
+func (sh *shard) mends(s *send) bool {
+	if s.answered || !s.expected || !sh.repairable(s) {
+		return false
+	}
+	sh.t.lookAgain(s)
+	s.returned, s.confirm = "", nil
+	return true
 }
 
 // repairable reports whether the exchange of s, a binding or the ladder, which somebody has deleted, is declared once
@@ -91,6 +107,12 @@ func (sh *shard) refusal(s *send, cause error) error {
 			transport.ErrNacked, s.exchange, "amq.default", cause)
 	case amqp.NotFound:
 		return topologyError("exchange", s.exchange, cause)
+	case amqp.PreconditionFailed:
+		if m := oversized.FindStringSubmatch(cause.Error()); m != nil {
+			return fmt.Errorf("%w: the message has %s bytes, the broker's max_message_size is %s; make it smaller, or raise that in rabbitmq.conf (%w)",
+				transport.ErrTooLarge, m[1], m[2], cause)
+		}
+		return fmt.Errorf("%w: %w", transport.ErrNacked, cause)
 	default:
 		return fmt.Errorf("%w: %w", transport.ErrNacked, cause)
 	}

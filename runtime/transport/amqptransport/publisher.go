@@ -31,6 +31,7 @@ type send struct {
 	deadline  time.Time
 	done      func(error)
 
+	place    uint64 // counts what its shard was handed
 	confirm  *amqp.DeferredConfirmation
 	returned string // why the broker gave it back
 	suspect  bool   // an earlier channel may have carried it to the broker

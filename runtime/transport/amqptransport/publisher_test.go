@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -357,5 +358,25 @@ func TestBlockedBrokerFailsWithinContext(t *testing.T) {
 	p.unblock()
 	if err := await(t, outcome, "the outcome after the alarm"); err != nil {
 		t.Errorf("after the alarm: %v", err)
+	}
+}
+
+func TestAMessageThatIsLargerThanTheBrokerTakesIsTooLarge(t *testing.T) {
+	t.Parallel()
+	tr, s := open(t), subscription(t)
+	declare(t, tr, s)
+	p := transport.Publication{Topic: s.Topic, Mandatory: true}
+	const size = 129 << 20 // RabbitMQ takes 128 MiB, from version 4 on 16
+	large := start(t, tr, p, newMessage(strings.Repeat("x", size)))
+	beside := start(t, tr, p, newMessage("beside it"))
+	err := await(t, large, "the outcome of the large message")
+	if !errors.Is(err, transport.ErrTooLarge) || errors.Is(err, transport.ErrNacked) || errors.Is(err, transport.ErrUnknown) {
+		t.Fatalf("got %v, want %v: sending it again is of no use", err, transport.ErrTooLarge)
+	}
+	if text := err.Error(); !strings.Contains(text, strconv.Itoa(size)) || !strings.Contains(text, "max_message_size is 1") {
+		t.Errorf("%q does not name both sizes", text)
+	}
+	if err := await(t, beside, "the outcome of the message beside it"); err != nil {
+		t.Errorf("the message beside it: %v", err)
 	}
 }

@@ -2,7 +2,7 @@ package amqptransport
 
 import "slices"
 
-// queue holds sends in order. The zero value is empty.
+// queue holds sends in the order of their places. The zero value is empty.
 type queue struct {
 	sends []*send
 	first int
@@ -48,8 +48,19 @@ func (q *queue) remove(s *send) {
 	}
 }
 
-func (q *queue) prepend(sends []*send) {
-	if len(sends) > 0 {
-		q.sends, q.first = slices.Concat(sends, q.items()), 0
+// restore puts sends, which are in the order of their places, back where they stood.
+func (q *queue) restore(sends []*send) {
+	if len(sends) == 0 {
+		return
 	}
+	rest := q.items()
+	all := make([]*send, 0, len(sends)+len(rest))
+	for len(sends) > 0 && len(rest) > 0 {
+		if sends[0].place < rest[0].place {
+			all, sends = append(all, sends[0]), sends[1:]
+		} else {
+			all, rest = append(all, rest[0]), rest[1:]
+		}
+	}
+	q.sends, q.first = append(append(all, sends...), rest...), 0
 }

@@ -27,6 +27,7 @@ type shard struct {
 
 	mu       sync.Mutex
 	closed   bool
+	places   uint64
 	outbox   queue // not written, or to be written again
 	writing  *send // inside the client library
 	inflight queue // written, in the order of their confirms
@@ -61,6 +62,8 @@ func (sh *shard) enqueue(s *send) bool {
 	if sh.closed {
 		return false
 	}
+	sh.places++
+	s.place = sh.places
 	sh.outbox.push(s)
 	if sh.outbox.len() == 1 {
 		sh.signal()
@@ -143,12 +146,6 @@ func (sh *shard) serve(ses *session) error {
 // write sends what is in the outbox until the channel is lost, and returns why it was. What is there at once goes out
 // together.
 func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.Error, given <-chan struct{}) error {
-	why := func(e *amqp.Error) error {
-		if e != nil {
-			return e
-		}
-		return amqp.ErrClosed
-	}
 	holding, yielded := false, false
 	letGo := func() {
 		if holding {
@@ -175,18 +172,15 @@ func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.
 			case <-given:
 				return errGivenUp
 			case e := <-closed:
-				return why(e)
+				return endOf(e)
 			}
 			continue
 		}
 		yielded = false
 		if !prepared {
 			letGo()
-			if err := sh.t.prepare(ses, s); err != nil {
-				if errors.Is(err, errSessionLost) {
-					return why(<-closed)
-				}
-				sh.fail(s, err)
+			if err := sh.provide(ses, s, closed, given); err != nil {
+				return err
 			}
 			continue
 		}
@@ -197,7 +191,7 @@ func (sh *shard) write(ses *session, channel *amqp.Channel, closed <-chan *amqp.
 		confirm, err := ses.stream.publish(channel, sh.number, s)
 		if err != nil {
 			sh.unwritten(s, err)
-			return why(<-closed)
+			return endOf(<-closed)
 		}
 		sh.wrote(s, confirm)
 	}
@@ -282,12 +276,26 @@ func (sh *shard) finish(out *answers, s *send, err error) {
 type answers struct {
 	calls  []answer
 	places int
+	// again are the sends to be written once more, in their order. They go back into the outbox before the lock is
+	// released.
+	again []*send
 }
 
 // answer is a call of done.
 type answer struct {
 	done func(error)
 	err  error
+}
+
+// restore puts what came back from the broker in front of everything that was handed over later. The caller holds the lock.
+func (sh *shard) restore(out *answers) {
+	if len(out.again) == 0 {
+		return
+	}
+	sh.outbox.restore(out.again)
+	clear(out.again)
+	out.again = out.again[:0]
+	sh.signal()
 }
 
 // deliver frees the places, makes the calls, and leaves out empty.
@@ -326,6 +334,7 @@ func (sh *shard) collect(over, given <-chan struct{}) {
 			sh.settle(&out, s)
 		}
 	}
+	sh.restore(&out)
 	sh.mu.Unlock()
 	sh.deliver(&out)
 }
@@ -362,6 +371,7 @@ func (sh *shard) collectDone(out *answers) (more bool) {
 	if more {
 		sh.hear()
 	}
+	sh.restore(out)
 	sh.mu.Unlock()
 	sh.deliver(out)
 	return more
@@ -389,11 +399,8 @@ func (sh *shard) settle(out *answers, s *send) bool {
 		sh.finish(out, s, transport.ErrNacked)
 	case s.returned == "":
 		sh.finish(out, s, nil)
-	case !s.answered && s.expected && sh.repairable(s):
-		sh.t.lookAgain(s)
-		s.returned, s.confirm = "", nil
-		sh.outbox.prepend([]*send{s})
-		sh.signal()
+	case sh.mends(s):
+		out.again = append(out.again, s)
 	default:
 		sh.finish(out, s, sh.unroutable(s))
 	}

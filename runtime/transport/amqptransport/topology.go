@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
 	wamqp "github.com/ThreeDotsLabs/watermill-amqp/v3/pkg/amqp"
@@ -27,8 +28,16 @@ const (
 	temporary = 60_000
 )
 
-// errSessionLost: the connection that asked went away first.
-var errSessionLost = errors.New("the connection was lost")
+// answerTimeout is how long the broker may take for what is asked on one channel. Feeds and shards have no deadline of their own,
+// and others may be waiting for what they do.
+const answerTimeout = 30 * time.Second
+
+var (
+	// errSessionLost: the connection that asked went away first.
+	errSessionLost = errors.New("the connection was lost")
+	// errNoAnswer: the broker left a question open on a connection that lives.
+	errNoAnswer = errors.New("the broker gave no answer")
+)
 
 // topology remembers what was declared, to declare it again.
 type topology struct {
@@ -161,32 +170,45 @@ func (t *Transport) ensure(ses *session, topic string) error {
 		return nil
 	}
 	return t.once(ses, t.settings.config.Exchange.GenerateName(topic), func(ctx context.Context, via *session) error {
-		if err := t.onChannel(ctx, via, func(ch *amqp.Channel) error { return t.buildExchange(ch, topic) }); err != nil {
+		return t.insist(ctx, func() error { return t.buildTopic(ctx, via, topic) })
+	})
+}
+
+// buildTopic makes the exchange of topic, and what this process knows of its groups.
+func (t *Transport) buildTopic(ctx context.Context, via *session, topic string) error {
+	if err := t.onChannel(ctx, via, func(ch *amqp.Channel) error { return t.buildExchange(ch, topic) }); err != nil {
+		return err
+	}
+	for _, s := range t.topology.of(topic) {
+		if err := t.build(ctx, via, s); err != nil {
 			return err
 		}
-		for _, s := range t.topology.of(topic) {
-			if err := t.build(ctx, via, s); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // prepared reports whether prepare has nothing to do.
 func (t *Transport) prepared(ses *session, s *send) bool {
-	if t.settings.declare == transport.DeclareNone {
+	what := t.need(s)
+	if what == nil {
 		return true
-	}
-	var what any = s.target
-	if s.target == "" {
-		if s.topic == "" {
-			return true
-		}
-		what = s.exchange
 	}
 	_, done := ses.ensured.Load(what)
 	return done
+}
+
+// need is what has to stand at the broker before s is written: an exchange's name, a [target], or nil for nothing.
+func (t *Transport) need(s *send) any {
+	switch {
+	case t.settings.declare == transport.DeclareNone:
+		return nil
+	case s.target != "":
+		return s.target
+	case s.topic != "":
+		return s.exchange
+	default:
+		return nil
+	}
 }
 
 // once calls declare, with a consuming connection, unless it has succeeded before for this publishing connection and
@@ -235,8 +257,10 @@ func (t *Transport) lookAgain(s *send) {
 	}
 }
 
-// onChannel calls f with a channel of its own.
+// onChannel calls f with a channel of its own. It returns when ctx ends or the broker takes too long, even when f does not.
 func (t *Transport) onChannel(ctx context.Context, ses *session, f func(*amqp.Channel) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTimeout, errNoAnswer)
+	defer cancel()
 	ch, err := ses.channel(ctx)
 	if err != nil {
 		return err

@@ -31,6 +31,9 @@ type Publisher struct {
 // context of its messages, or after 30 s; and Publish.Mandatory is obeyed, with [transport.ErrUnroutable]. What cannot be
 // honoured is refused: [WithConfig] lists it.
 //
+// Connection.AmqpURI may have the options of RabbitMQ's URIs: heartbeat (seconds; 0 for this package's 10), connection_timeout
+// (milliseconds), channel_max, auth_mechanism, cacertfile, certfile, keyfile and server_name_indication; and those of this package.
+//
 // NewPublisher connects, within 30 s. The publisher may be used from many goroutines at once. Close closes its connections.
 func NewPublisher(config wamqp.Config, logger watermill.LoggerAdapter) (*Publisher, error) {
 	t, err := openWatermill(config, logger)
@@ -131,7 +134,7 @@ func ordinary(m wamqp.DefaultMarshaler) bool {
 }
 
 func openWatermill(config wamqp.Config, logger watermill.LoggerAdapter) (*Transport, error) {
-	c, err := transport.ParseURL(config.Connection.AmqpURI)
+	c, err := readURI(&config)
 	if err != nil {
 		return nil, fmt.Errorf("Connection.AmqpURI: %w", err)
 	}
