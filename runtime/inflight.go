@@ -203,10 +203,9 @@ func (x *delivery) panicked(value any) error {
 // errGoexit is the verdict of a handler that ended its goroutine.
 var errGoexit = errors.New("the handler ended its goroutine")
 
-// exited logs where a handler ended its goroutine, and returns the verdict on that.
-func (x *delivery) exited() error {
+// exited logs where a handler ended its goroutine.
+func (x *delivery) exited() {
 	x.feed.b.rt.log.ErrorContext(x.logContext(), "a handler ended its goroutine", x.logArgs("stack", string(debug.Stack()))...)
-	return errGoexit
 }
 
 // concludeGoexit gives the verdict that the handler could not return.
