@@ -187,8 +187,11 @@ func TestAHandlerThatPanicsOrEndsItsGoroutineFails(t *testing.T) {
 
 func TestABatchHandlerThatEndsItsGoroutineFails(t *testing.T) {
 	forEach(t, func(t *testing.T, w *world) {
-		rt := w.open(t)
+		var logged lockedBuffer
+		var calls atomic.Int32
+		rt := w.open(t, async.WithLogger(slog.New(slog.NewJSONHandler(&logged, nil))))
 		must(t, ordersv1async.NewOrdersSubscriber(rt).OnShipBatch(func(context.Context, []*async.Delivery[*ordersv1.ShipRequest]) error {
+			calls.Add(1)
 			goruntime.Goexit()
 			return nil
 		}, async.WithBatch(2, 10*time.Millisecond)))
@@ -198,5 +201,8 @@ func TestABatchHandlerThatEndsItsGoroutineFails(t *testing.T) {
 			must(t, orders.Ship(t.Context(), &ordersv1.ShipRequest{}))
 		}
 		eventually(t, "all are dead letters", func() bool { return rt.Stats().DeadLettered == 4 })
+		if n := strings.Count(logged.String(), "loss_test.go"); n < int(calls.Load()) {
+			t.Errorf("%d of %d stacks are in the log", n, calls.Load())
+		}
 	})
 }
