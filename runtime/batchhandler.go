@@ -13,7 +13,7 @@ func (f *feed) processBatch(gathered []*delivery) {
 			x.requeue()
 			continue
 		}
-		if f.isDraining() {
+		if f.isStopping() {
 			f.giveBack(x)
 			continue
 		}

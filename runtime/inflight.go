@@ -99,7 +99,7 @@ func (x *delivery) process() {
 		case x.lost():
 			x.requeue()
 			return
-		case f.isDraining():
+		case f.isStopping():
 			f.giveBack(x)
 			return
 		case x.pending(), x.expired():
