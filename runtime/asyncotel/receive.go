@@ -107,10 +107,10 @@ func (p *endpoint) startReceiveNone(ctx context.Context, start time.Time) async.
 	return op
 }
 
-// End ends the wait. To end it with the context, or with the runtime, is no failure.
+// End ends the wait. To end it with the context, the runtime, or by a pause is no failure.
 func (op *waitOperation) End(r async.Result) {
 	err := r.Err
-	if op.asked.Err() != nil || errors.Is(err, async.ErrClosed) {
+	if op.asked.Err() != nil || errors.Is(err, async.ErrClosed) || errors.Is(err, async.ErrPaused) {
 		err = nil
 	}
 	m, took := op.finish(err, r.At)
