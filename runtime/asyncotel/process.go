@@ -50,7 +50,7 @@ func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.O
 	} else {
 		op.begin(rel.parent, p, p.process, r.Start)
 	}
-	op.given, op.handler = ctx, insideContext{Context: op.ctx, hops: from.hops}
+	op.given, op.handler = ctx, insideContext{Context: op.ctx, hops: rel.hops}
 	p.process.success.add(begunProcess, 1)
 	if r.Received {
 		// Whoever pulled it has told the rest.

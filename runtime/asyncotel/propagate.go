@@ -166,6 +166,7 @@ type relation struct {
 	parent context.Context
 	links  []trace.Link
 	mode   async.TraceMode
+	hops   int // of the trace that the span is in: none unless it is the creation's
 }
 
 // relate decides: an ambient span is the parent, else the creation context where the mode and the guards allow it, else
@@ -194,7 +195,7 @@ func (p *endpoint) relate(ctx context.Context, o *origin, now time.Time, links [
 		}
 		r.links = append(r.links, trace.Link{SpanContext: ambient})
 	}
-	r.parent = trace.ContextWithRemoteSpanContext(r.parent, o.creation)
+	r.parent, r.hops = trace.ContextWithRemoteSpanContext(r.parent, o.creation), o.hops
 	return r
 }
 
