@@ -66,7 +66,8 @@ func WithAttributes(attributes ...attribute.KeyValue) Option {
 }
 
 // WithAttributeFilter keeps those attributes of spans, links and metrics for which keep returns true. It is called from many
-// goroutines at once, with attributes of which the conventions require some. By default all are kept.
+// goroutines at once, with attributes of which the conventions require some; async.link.untrusted, which samplers need, stays in any case.
+// By default all are kept.
 func WithAttributeFilter(keep func(spec *async.Spec, a attribute.KeyValue) bool) Option {
 	return optionFunc(func(s *settings) { s.keep = keep })
 }

@@ -78,13 +78,6 @@ func (p *endpoint) startsWith(attributes ...attribute.KeyValue) trace.SpanStartO
 	return trace.WithAttributes(p.kept(attributes)...)
 }
 
-// linked is a link to a creation context; see link.
-func (p *endpoint) linked(creation trace.SpanContext, mode async.TraceMode, more ...attribute.KeyValue) trace.Link {
-	l := link(creation, mode, more...)
-	l.Attributes = p.kept(l.Attributes)
-	return l
-}
-
 // with returns a copy of attributes with one more.
 func with(attributes []attribute.KeyValue, more ...attribute.KeyValue) []attribute.KeyValue {
 	return append(slices.Clip(attributes), more...)

@@ -88,9 +88,7 @@ func (p *endpoint) withFailed(links []trace.Link, d async.ReceivedDelivery) []tr
 	if !sc.IsValid() {
 		return links
 	}
-	failure := link(sc, p.mode)
-	failure.Attributes = p.kept([]attribute.KeyValue{keyLinkType.String(linkFailedAttempt)})
-	return append(links, failure)
+	return append(links, p.linked(sc, p.mode, keyLinkType.String(linkFailedAttempt)))
 }
 
 // messageAttributes are those of one received message.

@@ -199,13 +199,15 @@ func (p *endpoint) relate(ctx context.Context, o *origin, now time.Time, links [
 	return r
 }
 
-// link is the link to a creation context. Of a sender that is not trusted no sampling decision is taken over.
-func link(creation trace.SpanContext, mode async.TraceMode, more ...attribute.KeyValue) trace.Link {
+// linked is a link to a context that a message carries. Of a sender that is not trusted no sampling decision is taken over; no
+// filter takes away the mark by which samplers know that.
+func (p *endpoint) linked(sc trace.SpanContext, mode async.TraceMode, more ...attribute.KeyValue) trace.Link {
+	more = p.kept(more)
 	if mode == async.TraceUntrusted {
-		creation = creation.WithTraceFlags(0).WithTraceState(trace.TraceState{})
-		more = append(more, keyLinkType.String(linkUntrusted))
+		sc = sc.WithTraceFlags(0).WithTraceState(trace.TraceState{})
+		more = append(more, keyLinkUntrusted.Bool(true))
 	}
-	return trace.Link{SpanContext: creation, Attributes: more}
+	return trace.Link{SpanContext: sc, Attributes: more}
 }
 
 // guarded reports whether a trace has become too old or too long to go on.
