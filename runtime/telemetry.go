@@ -60,6 +60,11 @@ type Observer struct {
 	// Process is called before a handler: of one message, with all its attempts in process, or of a batch. The operation
 	// ends, with the time at which the handler was done, when it is known what becomes of the message.
 	Process func(ctx context.Context, r *Receiving) Operation
+	// Entry is called with what Process has returned for a batch, for each of its entries, which are numbered from 0, before the handler is called. The operation
+	// ends, with the time at which the verdict on the entry was given, when it is known what becomes of it: that may be before or
+	// after the batch's handling ends. It is the Parent of what follows from the entry. From the moment that an entry is handed
+	// to Delivery.Process, that is observed in its place, and its operation does not end.
+	Entry func(batch Operation, n int) Operation
 	// Attempt is called with what Process has returned before each call of a handler of single messages. number is that of the
 	// call, from 1. The operation ends with the call, and its context is the handler's.
 	Attempt func(process Operation, number int) Operation

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	async "github.com/asyncpb/async/runtime"
 )
 
@@ -21,6 +23,14 @@ func arrivalOf(d async.ReceivedDelivery, from *origin, at time.Time) (a arrival)
 	a.again = d.Delivery != nil && d.Delivery.Redeliveries() > 0
 	a.first = d.Attempt <= 1 && !a.again
 	return a
+}
+
+// attributes tell of the time in the queue, if it is one.
+func (a arrival) attributes() []attribute.KeyValue {
+	if !a.known || !a.first {
+		return nil
+	}
+	return []attribute.KeyValue{keyQueueDuration.Float64(a.waited.Seconds()), keyQueueClock.String(queueClockProducer)}
 }
 
 // countArrival counts a redelivery and a skewed clock for o, and the time in the queue if it is one.

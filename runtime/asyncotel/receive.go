@@ -18,9 +18,9 @@ import (
 type receiveOperation struct {
 	spanned
 
-	baggage       baggage.Baggage
-	created, sent time.Time
-	resent        atomic.Int32 // the [async.Purpose] with which the runtime stored it again
+	baggage baggage.Baggage
+	travel  travel
+	resent  atomic.Int32 // the [async.Purpose] with which the runtime stored it again
 }
 
 // startReceive begins, after the wait and with the time at which it began, so that samplers know the links.
@@ -33,7 +33,7 @@ func (p *endpoint) startReceive(ctx context.Context, r *async.Receiving) async.O
 		o = p.receiveReply
 	}
 	from := p.origin(d.Message)
-	op := &receiveOperation{created: from.created, sent: from.sent}
+	op := &receiveOperation{travel: travelOf(&from)}
 	var options []trace.SpanStartOption
 	if p.mode != async.TraceUntrusted {
 		op.baggage = from.baggage
@@ -82,13 +82,7 @@ func (op *receiveOperation) settled(at time.Time) {
 		m = op.p.of(op.o, errorDeadLetter)
 	default:
 	}
-	i := op.p.instruments
-	if d, known, _ := since(at, op.sent); known {
-		i.receive.record(op.ctx, d.Seconds(), m)
-	}
-	if d, known, _ := since(at, op.created); known {
-		i.total.record(op.ctx, d.Seconds(), m)
-	}
+	op.p.instruments.arrived(op.ctx, op.travel.until(at), m)
 }
 
 // waitOperation is a pull that ends without a message.

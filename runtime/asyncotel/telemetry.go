@@ -55,6 +55,9 @@ func (t *Telemetry) Observe(e async.Endpoint) async.Observer {
 	if p.attempts {
 		o.Attempt = p.startAttempt
 	}
+	if p.Batch {
+		o.Entry = p.startEntry
+	}
 	if p.emptyReceives {
 		o.ReceiveNone = p.startReceiveNone
 	}
