@@ -102,6 +102,12 @@ type Facts struct {
 	Messages int
 	// Receives is how many messages were pulled.
 	Receives int
+	// Mode is the trace mode that the scenario's contract or subscription asks for; empty is continue.
+	Mode string
+	// Immediate is how many attempts were made at once, without another hand-over.
+	Immediate int
+	// Skewed is how many messages came from a clock that is ahead.
+	Skewed int
 	// StreamsBefore and StreamsAfter are numbers of metric streams before and after many messages.
 	StreamsBefore, StreamsAfter int
 	// Allocations is what telemetry adds to a message.
@@ -166,6 +172,14 @@ func (c *Capture) OfType(types ...string) []*Span {
 		}
 	}
 	return found
+}
+
+// mode is the trace mode that handlers are to have.
+func (c *Capture) mode() string {
+	if c.Facts.Mode == "" {
+		return "continue"
+	}
+	return c.Facts.Mode
 }
 
 // quiet is true where no span is to be expected for an operation.

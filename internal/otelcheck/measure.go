@@ -81,13 +81,21 @@ func checkCounts(c *Capture) (r []string) {
 	count("messaging.client.operation.duration", len(c.OfType("send", "receive", "settle")))
 	count("messaging.client.operation.duration", 0, semconv.MessagingOperationTypeProcess)
 	count("messaging.process.duration", len(c.OfType("process")))
-	own, dead := 0, 0
+	own, dead, again, retried := 0, 0, 0, c.Facts.Immediate
 	for _, w := range c.Sent {
 		if w.Publication.Direct || w.Publication.Group != "" {
 			own++
 		}
+		if w.Publication.Group != "" && w.Metadata[transport.MetaDeadPending] == "" {
+			retried++
+		}
 		if w.Metadata[transport.MetaDeadReason] != "" && w.Publication.Direct {
 			dead++
+		}
+	}
+	for _, w := range c.Received {
+		if w.Redelivered && !c.reply(w) {
+			again++
 		}
 	}
 	deliveries := len(c.Received)
@@ -97,6 +105,14 @@ func checkCounts(c *Capture) (r []string) {
 	count("messaging.client.sent.messages", c.Facts.Messages+own)
 	count("messaging.client.consumed.messages", deliveries)
 	count("async.message.dead_lettered", dead)
+	count("async.message.dead_letter_failures", 0)
+	count("async.message.redeliveries", again)
+	count("async.process.retries", retried)
+	for name, counted := range map[string]bool{"async.publish.pending": c.Facts.Messages > 0, "async.process.active": len(c.OfType("process")) > 0} {
+		if got := len(c.metric(name).points()) > 0; got != counted {
+			(*report)(&r).add("the metric %s is there: %t, want %t", name, got, counted)
+		}
+	}
 	for name, spans := range map[string][]*Span{
 		"messaging.client.operation.duration": c.OfType("send", "receive", "settle"), "messaging.process.duration": c.OfType("process"),
 	} {

@@ -36,6 +36,11 @@ func instrument(c *otelcheck.Capture, name string, change func(m *metricdata.Met
 	}
 }
 
+// uncounted takes away what a counter has counted.
+func uncounted(c *otelcheck.Capture, name string) {
+	instrument(c, name, func(m *metricdata.Metrics) { m.Data = metricdata.Sum[int64]{} })
+}
+
 // wrongs has at least one wrong instrumentation for each rule.
 var wrongs = map[string][]wrong{
 	"R1": {{"sync", func(c *otelcheck.Capture) { first(c, "send").Scope.Name = "main" }}},
@@ -106,6 +111,13 @@ var wrongs = map[string][]wrong{
 	"R15": {
 		{"sync", func(c *otelcheck.Capture) { first(c, "process").Parent = trace.SpanContext{} }},
 		{"linked", func(c *otelcheck.Capture) { s := first(c, "process"); s.Parent = s.Links[0].Context }},
+		{"linked", func(c *otelcheck.Capture) {
+			s := first(c, "process")
+			s.Parent, s.Attributes["async.trace.mode"] = s.Links[0].Context, attribute.StringValue("continue")
+		}},
+		{"untrusted", func(c *otelcheck.Capture) {
+			first(c, "process").Attributes["async.trace.mode"] = attribute.StringValue("continue")
+		}},
 		{"ambient", func(c *otelcheck.Capture) { s := first(c, "process"); s.Parent = s.Links[0].Context }},
 	},
 	"R16": {{"ambient request", func(c *otelcheck.Capture) { s := first(c, "process"); s.Links = s.Links[:1] }}},
@@ -186,6 +198,12 @@ var wrongs = map[string][]wrong{
 		{"sync", func(c *otelcheck.Capture) {
 			instrument(c, "messaging.process.duration", func(m *metricdata.Metrics) { m.Name = "messaging.process.time" })
 		}},
+		{"retried", func(c *otelcheck.Capture) { uncounted(c, "async.process.retries") }},
+		{"in process", func(c *otelcheck.Capture) { uncounted(c, "async.process.retries") }},
+		{"redelivered", func(c *otelcheck.Capture) { uncounted(c, "async.message.redeliveries") }},
+		{"dead and replayed", func(c *otelcheck.Capture) { uncounted(c, "async.message.dead_lettered") }},
+		{"sync", func(c *otelcheck.Capture) { uncounted(c, "async.process.active") }},
+		{"sync", func(c *otelcheck.Capture) { uncounted(c, "async.publish.pending") }},
 		{"retried", func(c *otelcheck.Capture) {
 			instrument(c, "messaging.client.consumed.messages", func(m *metricdata.Metrics) { m.Data = metricdata.Sum[int64]{IsMonotonic: true} })
 		}},

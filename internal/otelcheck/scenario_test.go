@@ -147,7 +147,7 @@ func sending() []scenario {
 			s := l.uses(spec(async.KindCommand, "Ratio"))
 			l.on(s, nil)
 			stop := l.run(context.Background())
-			l.facts.Ratio = true
+			l.facts.Ratio, l.facts.Mode = true, "link"
 			const n = 200
 			for i := range n {
 				l.must(l.send(context.Background(), s, "m-"+strconv.Itoa(i)))
@@ -246,7 +246,7 @@ func handling() []scenario {
 		}},
 		{"in process", setup{}, func(l *lab) {
 			s := l.uses(spec(async.KindCommand, "InProcess"))
-			s.Policy.Retry.Immediate = new(uint32(1))
+			s.Policy.Retry.Immediate, l.facts.Immediate = new(uint32(1)), 1
 			l.on(s, func(_ context.Context, calls int) error {
 				if calls == 0 {
 					return errLate
@@ -292,7 +292,8 @@ func handling() []scenario {
 		}},
 		{"linked", setup{}, func(l *lab) {
 			s := l.uses(spec(async.KindCommand, "Linked"))
-			l.on(s, nil, async.WithTraceMode(async.TraceLink))
+			s.Policy.Trace, l.facts.Mode = async.TraceLink, "link"
+			l.on(s, nil)
 			stop := l.run(context.Background())
 			l.must(l.send(context.Background(), s, "m-1"))
 			l.await(1)
@@ -326,7 +327,11 @@ func handling() []scenario {
 			end()
 		}},
 		injected("garbled", map[string]string{transport.MetaTraceparent: "00-xyz"}),
-		injected("untrusted", map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaBaggage: "customer=7"}, async.WithTraceMode(async.TraceUntrusted)),
+		{"untrusted", setup{}, func(l *lab) {
+			s := spec(async.KindCommand, "Untrusted")
+			s.Policy.Trace, l.facts.Mode = async.TraceUntrusted, "untrusted"
+			l.receive(s, map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaBaggage: "customer=7", transport.MetaHops: "77"})
+		}},
 		injected("old", map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaCreatedAt: ago(time.Hour)}),
 		injected("hops", map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaHops: "32"}),
 		injected("skew", map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaSentAt: ago(-time.Hour), transport.MetaCreatedAt: ago(-time.Hour)}),
@@ -346,15 +351,18 @@ func handling() []scenario {
 func ago(d time.Duration) string { return strconv.FormatInt(time.Now().Add(-d).UnixNano(), 10) }
 
 // injected is a scenario with one message that another program sent.
-func injected(name string, metadata map[string]string, opts ...async.SubscribeOption) scenario {
-	return scenario{name, setup{}, func(l *lab) {
-		s := l.uses(spec(async.KindCommand, "Injected"))
-		l.on(s, nil, opts...)
-		stop := l.run(context.Background())
-		l.inject(s, "m-1", metadata)
-		l.await(1)
-		stop()
-	}}
+func injected(name string, metadata map[string]string) scenario {
+	return scenario{name, setup{}, func(l *lab) { l.receive(spec(async.KindCommand, "Injected"), metadata) }}
+}
+
+// receive handles one message that another program sent.
+func (l *lab) receive(s *async.Spec, metadata map[string]string) {
+	l.t.Helper()
+	l.on(l.uses(s), nil)
+	stop := l.run(context.Background())
+	l.inject(s, "m-1", metadata)
+	l.await(1)
+	stop()
 }
 
 // dieAndReplay has a message fail, be tried again, and end as a dead letter; takes that and sends it again as it is.
