@@ -71,6 +71,9 @@ type Observer struct {
 	// Resend is called before the runtime itself sends: a retry, a dead letter, a reply. It may write to the metadata of the
 	// message.
 	Resend func(r *Resending) Operation
+	// Retried is called each time a message gets its next attempt that was held back in the process, and not stored again, nor tried
+	// again at once.
+	Retried func()
 	// Settle is called before a delivery is settled; the operation ends when the transport reports that it is.
 	Settle func(s *Settling) Operation
 	// Interrupted is called each time fetching is interrupted: a channel, a queue or the connection was lost. It goes on by
@@ -179,6 +182,8 @@ const (
 	PurposeReply
 	// PurposeProduce sends what a Watermill middleware produced.
 	PurposeProduce
+	// PurposeAside puts a dead letter out of the way that the queue of dead letters does not take; it comes again for that.
+	PurposeAside
 )
 
 // Resending is a message that the runtime itself sends on behalf of a delivery.

@@ -62,6 +62,7 @@ func (t *Telemetry) Observe(e async.Endpoint) async.Observer {
 		o.ReceiveNone = p.startReceiveNone
 	}
 	o.Process, o.Resend, o.Settle = p.startProcess, p.startResend, p.startSettle
+	o.Retried = func() { p.process.success.add(countedRetries, 1) }
 	o.Interrupted = func(error) { p.process.success.add(countedInterruptions, 1) }
 	return o
 }
