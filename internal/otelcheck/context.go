@@ -27,7 +27,7 @@ var contexts = []Rule{
 
 // foreign is true for scenarios whose messages came from elsewhere.
 func (c *Capture) foreign() bool {
-	return slices.Contains([]string{"garbled", "untrusted", "old", "hops", "skew", "undecodable"}, c.Scenario)
+	return slices.Contains([]string{"garbled", "untrusted", "old", "hops", "skew", "created ahead", "undecodable"}, c.Scenario)
 }
 
 func checkCreation(c *Capture) (r []string) {

@@ -229,6 +229,11 @@ var wrongs = map[string][]wrong{
 		{"skew", func(c *otelcheck.Capture) {
 			first(c, "process").Attributes["async.queue.duration"] = attribute.Float64Value(-3600)
 		}},
+		{"created ahead", func(c *otelcheck.Capture) { uncounted(c, "async.message.clock_skew") }},
+		{"created ahead", func(c *otelcheck.Capture) { delete(first(c, "process").Attributes, "async.clock_skew") }},
+		{"sync", func(c *otelcheck.Capture) {
+			first(c, "process").Attributes["async.clock_skew"] = attribute.BoolValue(true)
+		}},
 	},
 	"R35": {{"unsampled", func(c *otelcheck.Capture) {
 		instrument(c, "messaging.process.duration", func(m *metricdata.Metrics) { m.Data = metricdata.Histogram[float64]{} })

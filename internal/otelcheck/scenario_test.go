@@ -334,7 +334,8 @@ func handling() []scenario {
 		}},
 		injected("old", map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaCreatedAt: ago(time.Hour)}),
 		injected("hops", map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaHops: "32"}),
-		injected("skew", map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaSentAt: ago(-time.Hour), transport.MetaCreatedAt: ago(-time.Hour)}),
+		skewed("skew", map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaSentAt: ago(-time.Hour), transport.MetaCreatedAt: ago(-time.Hour)}),
+		skewed("created ahead", map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaSentAt: ago(time.Second), transport.MetaCreatedAt: ago(-time.Hour)}),
 		{"undecodable", setup{}, func(l *lab) {
 			s := l.uses(spec(async.KindCommand, "Undecodable"))
 			l.facts.Fails = true
@@ -353,6 +354,17 @@ func ago(d time.Duration) string { return strconv.FormatInt(time.Now().Add(-d).U
 // injected is a scenario with one message that another program sent.
 func injected(name string, metadata map[string]string) scenario {
 	return scenario{name, setup{}, func(l *lab) { l.receive(spec(async.KindCommand, "Injected"), metadata) }}
+}
+
+// skewed is injected by a sender whose clock is ahead.
+func skewed(name string, metadata map[string]string) scenario {
+	s := injected(name, metadata)
+	play := s.play
+	s.play = func(l *lab) {
+		l.facts.Skewed = 1
+		play(l)
+	}
+	return s
 }
 
 // receive handles one message that another program sent.

@@ -38,14 +38,10 @@ func (p *endpoint) countArrival(ctx context.Context, a arrival, o *operation, qu
 	if a.again {
 		o.success.add(countedRedeliveries, 1)
 	}
-	countSkew(a, o)
-	if queued && a.known && a.first {
-		p.instruments.queue.record(ctx, a.waited.Seconds(), p.process.success)
-	}
-}
-
-func countSkew(a arrival, o *operation) {
 	if a.skewed {
 		o.success.add(countedSkew, 1)
+	}
+	if queued && a.known && a.first {
+		p.instruments.queue.record(ctx, a.waited.Seconds(), p.process.success)
 	}
 }

@@ -22,6 +22,7 @@ type processOperation struct {
 	handler  insideContext // the handler's, as long as it is made of the context that the handling began in
 	settling timedSettle
 	received bool // a receive operation was told of the message before
+	skewed   bool // was counted
 }
 
 // startProcess begins the handling of a message, or of a batch.
@@ -49,12 +50,11 @@ func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.O
 	} else {
 		op.begin(rel.parent, p, p.process, r.Start)
 	}
+	op.skewed = a.skewed
 	op.given, op.handler = ctx, insideContext{Context: op.ctx, hops: rel.hops}
 	p.process.success.add(begunProcess, 1)
-	if r.Received {
-		// Whoever pulled it has told the rest.
-		countSkew(a, p.process)
-	} else {
+	if !r.Received {
+		// Of what was pulled, the receiving has told.
 		p.countArrival(op.ctx, a, p.process, true)
 	}
 	if !op.recording() {
@@ -158,6 +158,9 @@ func (op *processOperation) End(r async.Result) {
 	}
 	if r.Tries > 1 {
 		p.process.success.add(countedRetries, r.Tries-1)
+	}
+	if took.skewed && !op.skewed {
+		p.process.success.add(countedSkew, 1)
 	}
 	if terminal {
 		i.arrived(op.ctx, took, m)

@@ -18,6 +18,7 @@ type batchProcess struct {
 
 	mu      sync.Mutex
 	longest duration // of the entries that have come to their end
+	skewed  bool     // the clock of one of the senders is ahead
 }
 
 // batchEntry is one message of a batch that is handled.
@@ -36,6 +37,7 @@ func (p *endpoint) startProcessBatch(ctx context.Context, r *async.Receiving) as
 		from := p.origin(d.Message)
 		a := arrivalOf(d, &from, r.Start)
 		arrivals[n], op.entries[n] = a, batchEntry{handling: op, travel: travelOf(&from), skewed: a.skewed}
+		op.skewed = op.skewed || a.skewed
 		if !from.creation.IsValid() {
 			continue
 		}
@@ -76,6 +78,7 @@ func (op *batchProcess) End(r async.Result) {
 			}
 		}
 		op.mu.Unlock()
+		longest.skewed = longest.skewed || op.skewed
 		op.tell(longest, true)
 	}
 	m, took := op.finish(r.Err, now)
@@ -104,6 +107,9 @@ func (e *batchEntry) End(r async.Result) {
 		op.longest = op.longest.longest(took)
 	}
 	op.mu.Unlock()
+	if took.skewed && !e.skewed {
+		p.process.success.add(countedSkew, 1)
+	}
 	if !ends(r.Fate) {
 		return
 	}

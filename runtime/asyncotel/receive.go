@@ -20,6 +20,7 @@ type receiveOperation struct {
 
 	baggage baggage.Baggage
 	travel  travel
+	skewed  bool         // was counted
 	resent  atomic.Int32 // the [async.Purpose] with which the runtime stored it again
 }
 
@@ -52,7 +53,12 @@ func (p *endpoint) startReceive(ctx context.Context, r *async.Receiving) async.O
 			op.set(p.content(d.Message)...)
 		}
 	}
-	p.countArrival(op.ctx, arrivalOf(d, &from, time.Now()), o, !r.Reply)
+	a := arrivalOf(d, &from, time.Now())
+	op.skewed = a.skewed
+	if a.skewed {
+		op.set(keyClockSkew.Bool(true))
+	}
+	p.countArrival(op.ctx, a, o, !r.Reply)
 	return op
 }
 
@@ -78,11 +84,15 @@ func (op *receiveOperation) settled(at time.Time) {
 	switch async.Purpose(op.resent.Load()) {
 	case async.PurposeRetry:
 		return
-	case async.PurposeDeadLetter:
+	case async.PurposeDeadLetter, async.PurposeAside:
 		m = op.p.of(op.o, errorDeadLetter)
 	default:
 	}
-	op.p.instruments.arrived(op.ctx, op.travel.until(at), m)
+	took := op.travel.until(at)
+	if took.skewed && !op.skewed {
+		op.o.success.add(countedSkew, 1)
+	}
+	op.p.instruments.arrived(op.ctx, took, m)
 }
 
 // waitOperation is a pull that ends without a message.
