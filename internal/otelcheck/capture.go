@@ -29,7 +29,9 @@ type Capture struct {
 	Sent, Received []Wire
 	// Settled counts the settlements that the transport has reported.
 	Settled int
-	Facts   Facts
+	// Answered are the times at which the transport answered to the sends of the user's messages, by message id.
+	Answered map[string]time.Time
+	Facts    Facts
 }
 
 // Span is one span that has ended.
@@ -91,9 +93,8 @@ type Facts struct {
 	Ambient trace.SpanContext
 	// Handlers is what handlers saw, in order.
 	Handlers []Handler
-	// Returned are the times at which sends returned to their callers, and Resolved those at which their receipts resolved, by
-	// message id.
-	Returned, Resolved map[string]time.Time
+	// Returned are the times at which sends returned to their callers, by message id.
+	Returned map[string]time.Time
 	// Phases are the durations that the scenario has arranged.
 	Phases map[string]time.Duration
 	// Fails is true when operations are expected to fail.
@@ -138,8 +139,9 @@ func (c *Capture) Clone() *Capture {
 	}
 	d.Records = slices.Clone(c.Records)
 	d.Sent, d.Received = cloneWire(c.Sent), cloneWire(c.Received)
+	d.Answered = maps.Clone(c.Answered)
 	d.Facts.Handlers = slices.Clone(c.Facts.Handlers)
-	d.Facts.Returned, d.Facts.Resolved = maps.Clone(c.Facts.Returned), maps.Clone(c.Facts.Resolved)
+	d.Facts.Returned = maps.Clone(c.Facts.Returned)
 	d.Metrics = cloneMetrics(c.Metrics)
 	return &d
 }

@@ -15,7 +15,7 @@ var lifecycle = []Rule{
 	{"R23", "a delivery has one process span, and only a call of Receive has a receive span", checkOnePerDelivery},
 	{"R24", "there are as many settle spans as settlements, and none where the transport reports none", checkSettlements},
 	{"R25", "every span that was started has ended", checkEnded},
-	{"R26", "an asynchronous send returns before its span ends, a synchronous one afterwards", checkReturn},
+	{"R26", "a send's span ends when the transport has answered: after an asynchronous call returned, before a synchronous one does", checkReturn},
 	{"R27", "a receipt that is given up ends its span with an error", checkAbandoned},
 	{"R28", "an attempt in process that is followed by a success leaves no error", checkForgiven},
 	{"R29", "attempts are numbered from 1, and only the first has waited in the queue", checkAttempts},
@@ -105,10 +105,13 @@ func checkReturn(c *Capture) (r []string) {
 			(*report)(&r).add("span %q: the call returned %s before its end", s.Name, s.End.Sub(returned))
 		}
 	}
-	for id, resolved := range c.Facts.Resolved {
-		if s := c.sendOf(id); s != nil && resolved.Before(s.End) {
-			(*report)(&r).add("span %q ended %s after the receipt resolved", s.Name, s.End.Sub(resolved))
+	for id, answered := range c.Answered {
+		if s := c.sendOf(id); s != nil && s.End.Before(answered) {
+			(*report)(&r).add("span %q ended %s before the transport answered", s.Name, answered.Sub(s.End))
 		}
+	}
+	if len(c.Answered) == 0 && c.Facts.Messages > 0 && !c.Facts.Fails {
+		(*report)(&r).add("the transport has answered to nothing")
 	}
 	return r
 }

@@ -165,6 +165,9 @@ var wrongs = map[string][]wrong{
 	"R25": {{"sync", func(c *otelcheck.Capture) { c.Ended-- }}},
 	"R26": {
 		{"async", func(c *otelcheck.Capture) { s := first(c, "send"); s.End = s.Start }},
+		{"async", func(c *otelcheck.Capture) { s := first(c, "send"); s.End = c.Answered["m-1"].Add(-time.Microsecond) }},
+		{"sync", func(c *otelcheck.Capture) { s := first(c, "send"); s.End = c.Answered["m-1"].Add(-time.Microsecond) }},
+		{"abandoned", func(c *otelcheck.Capture) { s := first(c, "send"); s.End = c.Answered["m-1"].Add(-time.Microsecond) }},
 		{"sync", func(c *otelcheck.Capture) { s := first(c, "send"); s.End = s.End.Add(time.Hour) }},
 	},
 	"R27": {{"abandoned", func(c *otelcheck.Capture) { first(c, "send").Status = codes.Unset }}},

@@ -58,7 +58,6 @@ func sending() []scenario {
 			l.facts.Returned["m-1"] = time.Now()
 			l.facts.Messages++
 			l.must(receipt.Wait(l.t.Context()))
-			l.facts.Resolved["m-1"] = time.Now()
 			l.await(1)
 			stop()
 		}},
