@@ -83,6 +83,7 @@ type Wire struct {
 	Metadata    map[string]string
 	Payload     string
 	Redelivered bool
+	At          time.Time // when it was received
 }
 
 // Facts are what a scenario knows about itself.

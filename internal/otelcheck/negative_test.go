@@ -41,6 +41,13 @@ func uncounted(c *otelcheck.Capture, name string) {
 	instrument(c, name, func(m *metricdata.Metrics) { m.Data = metricdata.Sum[int64]{} })
 }
 
+// replaced has a metric record what another one records.
+func replaced(c *otelcheck.Capture, name, by string) {
+	var data metricdata.Aggregation
+	instrument(c, by, func(m *metricdata.Metrics) { data = m.Data })
+	instrument(c, name, func(m *metricdata.Metrics) { m.Data = data })
+}
+
 // wrongs has at least one wrong instrumentation for each rule.
 var wrongs = map[string][]wrong{
 	"R1": {{"sync", func(c *otelcheck.Capture) { first(c, "send").Scope.Name = "main" }}},
@@ -192,6 +199,31 @@ var wrongs = map[string][]wrong{
 		{"sync", func(c *otelcheck.Capture) {
 			first(c, "send").Attributes["async.send.duration"] = attribute.Float64Value(7)
 		}},
+		{"phases", func(c *otelcheck.Capture) {
+			// All of it is taken for the time in the queue.
+			a := first(c, "process").Attributes
+			a["async.queue.duration"] = a["async.total.duration"]
+		}},
+		{"phases", func(c *otelcheck.Capture) {
+			a := first(c, "process").Attributes
+			a["async.receive.duration"] = a["async.process.duration"]
+		}},
+		{"phases", func(c *otelcheck.Capture) { delete(first(c, "process").Attributes, "async.receive.duration") }},
+		{"phases", func(c *otelcheck.Capture) {
+			first(c, "process").Attributes["async.queue.clock"] = attribute.StringValue("broker")
+		}},
+		{"retried", func(c *otelcheck.Capture) {
+			for _, s := range c.OfType("process") {
+				s.Attributes["async.queue.duration"] = attribute.Float64Value(s.Start.Sub(time.Unix(0, 0)).Seconds())
+			}
+		}},
+		{"phases", func(c *otelcheck.Capture) { replaced(c, "async.message.queue.duration", "messaging.process.duration") }},
+		{"phases", func(c *otelcheck.Capture) { replaced(c, "async.message.total.duration", "messaging.process.duration") }},
+		{"retried", func(c *otelcheck.Capture) {
+			replaced(c, "async.message.receive.duration", "messaging.process.duration")
+		}},
+		{"batch handler", func(c *otelcheck.Capture) { delete(first(c, "process").Links[0].Attributes, "async.queue.duration") }},
+		{"batch handler", func(c *otelcheck.Capture) { delete(first(c, "process").Attributes, "async.total.duration") }},
 	},
 	"R31": {{"phases", func(c *otelcheck.Capture) { s := first(c, "send"); s.End = s.Start }}},
 	"R32": {

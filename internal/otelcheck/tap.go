@@ -93,7 +93,7 @@ func (t *Tap) Consume(ctx context.Context, s transport.Subscription, receive fun
 	return t.consumer.Consume(ctx, s, func(d transport.Delivery) {
 		msg := d.Message()
 		t.mu.Lock()
-		t.received = append(t.received, Wire{Metadata: maps.Clone(msg.Metadata), Payload: string(msg.Payload), Redelivered: d.Redeliveries() > 0})
+		t.received = append(t.received, Wire{Metadata: maps.Clone(msg.Metadata), Payload: string(msg.Payload), Redelivered: d.Redeliveries() > 0, At: time.Now()})
 		t.mu.Unlock()
 		tapped := &tappedDelivery{Delivery: d, tap: t, counted: s.Kind != transport.KindReply}
 		if tagged, ok := d.(transport.Tagged); ok {
