@@ -38,6 +38,11 @@ func (w *Wire) firstDelivery() bool {
 	return !w.Redelivered && (attempt == "" || attempt == "1") && w.Metadata[transport.MetaFailedTraceparent] == ""
 }
 
+// replayed is true for a dead letter that was brought back: its attempts are counted anew.
+func (w *Wire) replayed() bool {
+	return w.Metadata[transport.MetaFailedTraceparent] != "" && w.Metadata[transport.MetaAttempt] == ""
+}
+
 // measurements are the phases of all handled messages, by their definition: T_queue from async-sent-at to the handler, of first
 // deliveries; T_receive from there, and T_total from async-created-at, to the end of the handler, of messages that end with it.
 func (c *Capture) measurements() (all []measured) {

@@ -16,7 +16,7 @@ var lifecycle = []Rule{
 	{"R26", "a send's span ends when the transport has answered: after an asynchronous call returned, before a synchronous one does", checkReturn},
 	{"R27", "a receipt that is given up ends its span with an error", checkAbandoned},
 	{"R28", "an attempt in process that is followed by a success leaves no error", checkForgiven},
-	{"R29", "attempts are numbered from 1, and only the first has waited in the queue", checkAttempts},
+	{"R29", "attempts are numbered from 1, a replay's anew, and only the first of all has waited in the queue", checkAttempts},
 }
 
 // replies are the ids of replies.
@@ -156,9 +156,13 @@ func checkAttempts(c *Capture) (r []string) {
 	}
 	for id, spans := range byID {
 		slices.SortFunc(spans, func(a, b *Span) int { return a.Start.Compare(b.Start) })
+		want := int64(0)
 		for i, s := range spans {
 			attempt := s.Attributes["async.delivery.attempt"].AsInt64()
-			want := int64(i + 1)
+			want++
+			if w := c.arrived(id, s); w != nil && w.replayed() {
+				want = 1
+			}
 			if attempt != want {
 				(*report)(&r).add("span %d of message %s is attempt %d, want %d", i+1, id, attempt, want)
 			}

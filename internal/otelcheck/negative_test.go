@@ -1,6 +1,7 @@
 package otelcheck_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -21,6 +22,11 @@ type wrong struct {
 
 func first(c *otelcheck.Capture, operationType string) *otelcheck.Span {
 	return c.OfType(operationType)[0]
+}
+
+func last(c *otelcheck.Capture, operationType string) *otelcheck.Span {
+	all := c.OfType(operationType)
+	return slices.MaxFunc(all, func(a, b *otelcheck.Span) int { return a.Start.Compare(b.Start) })
 }
 
 var stranger = trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{9}, SpanID: trace.SpanID{9}, TraceFlags: trace.FlagsSampled})
@@ -189,6 +195,12 @@ var wrongs = map[string][]wrong{
 			for _, s := range c.OfType("process") {
 				s.Attributes["async.queue.duration"] = attribute.Float64Value(1)
 			}
+		}},
+		{"dead and replayed", func(c *otelcheck.Capture) {
+			last(c, "process").Attributes["async.delivery.attempt"] = attribute.IntValue(3)
+		}},
+		{"dead and replayed", func(c *otelcheck.Capture) {
+			last(c, "process").Attributes["async.queue.duration"] = attribute.Float64Value(1)
 		}},
 	},
 	"R30": {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -331,7 +332,7 @@ func handling() []scenario {
 			s.Policy.Trace, l.facts.Mode = async.TraceUntrusted, "untrusted"
 			l.receive(s, map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaBaggage: "customer=7", transport.MetaHops: "77"})
 		}},
-		injected("old", map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaCreatedAt: ago(time.Hour)}),
+		injected("old", map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaCreatedAt: ago(2 * time.Hour), transport.MetaSentAt: ago(time.Hour)}),
 		injected("hops", map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaHops: "32"}),
 		skewed("skew", map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaSentAt: ago(-time.Hour), transport.MetaCreatedAt: ago(-time.Hour)}),
 		skewed("created ahead", map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaSentAt: ago(time.Second), transport.MetaCreatedAt: ago(-time.Hour)}),
@@ -376,7 +377,19 @@ func (l *lab) receive(s *async.Spec, metadata map[string]string) {
 	stop()
 }
 
-// dieAndReplay has a message fail, be tried again, and end as a dead letter; takes that and sends it again as it is.
+// revive makes of a dead letter what the operator's tool sends: the same message without what its failure has added, with all its
+// attempts.
+func revive(md map[string]string) {
+	for name := range md {
+		if strings.HasPrefix(name, "async-dead-") {
+			delete(md, name)
+		}
+	}
+	delete(md, transport.MetaAttempt)
+	md[transport.MetaSentAt] = transport.FormatInstant(time.Now())
+}
+
+// dieAndReplay has a message fail, be tried again, and end as a dead letter; takes that and replays it.
 func (l *lab) dieAndReplay() {
 	s := l.uses(spec(async.KindCommand, "Dead"))
 	l.facts.Fails = true
@@ -411,8 +424,7 @@ func (l *lab) dieAndReplay() {
 	})
 	done := make(chan error, 1)
 	again := taken[0].Message()
-	delete(again.Metadata, transport.MetaAttempt)
-	again.Metadata[transport.MetaAttempt] = "3"
+	revive(again.Metadata)
 	l.must(transport.SenderOf(l.tap.Transport).Send(context.Background(), transport.Publication{Topic: topic, Group: s.Group, RoutingKey: s.Type}, again, func(err error) { done <- err }))
 	l.must(<-done)
 	taken[0].Settle(transport.Ack, func(err error) { done <- err })

@@ -21,7 +21,7 @@ type arrival struct {
 func arrivalOf(d async.ReceivedDelivery, from *origin, at time.Time) (a arrival) {
 	a.waited, a.known, a.skewed = since(at, from.sent)
 	a.again = d.Delivery != nil && d.Delivery.Redeliveries() > 0
-	a.first = d.Attempt <= 1 && !a.again
+	a.first = d.Attempt <= 1 && !a.again && !from.failed
 	return a
 }
 

@@ -36,7 +36,7 @@ func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.O
 	d := r.Deliveries[0]
 	from := p.origin(d.Message)
 	op := &processOperation{travel: travelOf(&from), received: r.Received}
-	rel := p.relate(ctx, &from, r.Start, op.link[:0])
+	rel := p.relate(ctx, &from, d.Attempt, r.Start, op.link[:0])
 	if rel.mode != async.TraceUntrusted {
 		op.baggage = from.baggage
 	}
