@@ -2,6 +2,7 @@ package async
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -16,6 +17,13 @@ type Telemetry interface {
 	// Observe is called once for each rpc that is sent or called, and once for each binding, before their first message. It
 	// is the place to prepare what all messages of the endpoint share.
 	Observe(e Endpoint) Observer
+}
+
+// LogMarker is a [Telemetry] that marks what the runtime logs with the trace that it belongs to.
+type LogMarker interface {
+	// LogHandler returns what the runtime logs to in the place of next, the handler of its logger. It is called once, by [Open], if there is
+	// a logger.
+	LogHandler(next slog.Handler) slog.Handler
 }
 
 // Endpoint is one end of an rpc on a transport. New fields may be added.
