@@ -42,7 +42,7 @@ type Capabilities struct {
 	Target Ability
 	// Delay: [Publication].Delay.
 	Delay Ability
-	// TTL: [Publication].Expires frees the queue by itself. Without it an expired message is dropped when it
+	// TTL: [Publication].Expires frees a queue that nobody consumes by itself. Without it an expired message is dropped when it
 	// reaches a consumer.
 	TTL Ability
 	// Order: [Subscription].Ordered.

@@ -155,7 +155,7 @@ func (b *Broker) advance(items []*item) {
 		switch it.state {
 		case delayed, retrying:
 			q.pend(it, -1)
-			if late[i] {
+			if late[i] && q.drops() {
 				it.state = gone
 				q.room()
 				continue
@@ -163,7 +163,9 @@ func (b *Broker) advance(items []*item) {
 			q.push(it)
 			runs = q.wake(runs)
 		case ready, returned:
-			q.expire(it)
+			if q.drops() {
+				q.expire(it)
+			}
 		case taken, gone:
 			// Somebody was faster.
 		}

@@ -55,9 +55,13 @@ func (q *queue) push(it *item) {
 	q.watch(it)
 }
 
+// drops reports whether what has expired is dropped here. Where somebody consumes, it is handed out all the same: the
+// consumer drops it, and can count it and say so.
+func (q *queue) drops() bool { return len(q.consumers) == 0 }
+
 // putBack returns an item to its old place.
 func (q *queue) putBack(it *item) {
-	if it.expired() {
+	if q.drops() && it.expired() {
 		it.state = gone
 		return
 	}
@@ -85,7 +89,7 @@ func (q *queue) pop() *item {
 		if !it.expires.IsZero() {
 			q.broker.schedule.cancel(it)
 		}
-		if it.expired() {
+		if q.drops() && it.expired() {
 			it.state = gone
 			q.room()
 			continue
@@ -193,7 +197,17 @@ func (q *queue) detach(c *consumption) {
 	if i := slices.Index(q.consumers, c); i >= 0 {
 		q.consumers = slices.Delete(q.consumers, i, i+1)
 	}
-	if q.temporary && len(q.consumers) == 0 {
+	switch {
+	case len(q.consumers) > 0:
+	case q.temporary:
 		q.broker.remove(q)
+	default:
+		// What has expired meanwhile goes by itself from now on.
+		for _, it := range slices.Concat(q.fresh[q.head:], q.back) {
+			if it.state != gone && !it.expires.IsZero() {
+				q.broker.schedule.cancel(it)
+				q.watch(it)
+			}
+		}
 	}
 }

@@ -3,6 +3,7 @@ package command_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -80,5 +81,58 @@ func TestParkedMessages(t *testing.T) {
 	}
 	if target, there := b.contents(shipQueue)[0].Metadata["async-delay-target"]; there {
 		t.Errorf("it still says where it was going: %q", target)
+	}
+}
+
+// park makes the queue of parked messages, and puts messages there that were going to these queues.
+func (b *broker) park(queues ...string) {
+	b.t.Helper()
+	if err := b.Declare(b.t.Context(), transport.Subscription{
+		Topic: "any", Group: "any", Kind: transport.KindCommand, Concurrency: 1, DeadTopic: place.Parked,
+	}); err != nil {
+		b.t.Fatal(err)
+	}
+	for _, queue := range queues {
+		b.send(place.Parked, nil, byBroker("to-"+queue, "async-delay-target", "queue:"+queue))
+	}
+}
+
+func TestAParkedMessageWhoseTargetIsStillGoneHoldsBackNoOther(t *testing.T) {
+	t.Parallel()
+	b := inMemory(t)
+	b.declare(shipTopic, "orders")
+	b.park(shipTopic+"--gone", shipQueue, shipTopic+"--away")
+	o := runTool(t.Context(), "dead", "replay", "--url", b.url, "--queue", place.Parked)
+	if o.code != 1 || !strings.Contains(o.stderr, "left 2 dead letters that no queue takes") || !strings.Contains(o.stderr, shipTopic+"--gone") {
+		t.Errorf("exit code %d, %s", o.code, o.stderr)
+	}
+	if want := "queue async.delay.parked: 1 of 3 dead letters replayed\n"; o.stdout != want {
+		t.Errorf("%q, want %q", o.stdout, want)
+	}
+	if diff := cmp.Diff([]string{"to-" + shipQueue}, b.ids(shipQueue)); diff != "" {
+		t.Errorf("orders (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"to-" + shipTopic + "--gone", "to-" + shipTopic + "--away"}, b.ids(place.Parked)); diff != "" {
+		t.Errorf("parked (-want +got):\n%s", diff)
+	}
+}
+
+func TestANamespacePicksItsOwnOfAQueueThatAllShare(t *testing.T) {
+	t.Parallel()
+	b := inMemory(t)
+	b.declare("dev."+shipTopic, "orders")
+	b.declare("prod."+shipTopic, "orders")
+	b.park("dev."+shipQueue, "prod."+shipQueue, "dev.other--orders")
+	b.ok("dead", "drop", "--namespace", "dev", "--topic", shipTopic, "--descriptors", descriptors(t), "--yes")
+	if diff := cmp.Diff([]string{"to-prod." + shipQueue, "to-dev.other--orders"}, b.ids(place.Parked)); diff != "" {
+		t.Errorf("after a drop of a topic (-want +got):\n%s", diff)
+	}
+	b.ok("dead", "drop", "--namespace", "dev", "--queue", place.Parked, "--yes")
+	if diff := cmp.Diff([]string{"to-prod." + shipQueue}, b.ids(place.Parked)); diff != "" {
+		t.Errorf("after a drop of a queue (-want +got):\n%s", diff)
+	}
+	b.ok("dead", "replay", "--namespace", "dev", "--queue", place.Parked)
+	if n := b.count("prod." + shipQueue); n != 0 {
+		t.Errorf("%d messages of the other namespace were replayed", n)
 	}
 }

@@ -22,7 +22,8 @@ type selection struct {
 func (s *session) dead() *cobra.Command {
 	dead := parent("dead", "List, show, replay and drop dead letters", `Dead letters are messages that failed for good: rejected by a handler, out of attempts, unreadable; or handed out too often
 without an acknowledgement, so that the broker itself put them aside (reason "broker"). Delayed messages whose queue had gone when they were due (reason
-"parked") are listed with --descriptors, or with --queue async.delay.parked.`)
+"parked") are listed with --descriptors, or with --queue async.delay.parked; all applications of a vhost share that queue, and --namespace
+picks what is its own.`)
 	dead.AddCommand(s.deadList(), s.deadShow(), s.deadReplay(), s.deadDrop())
 	return dead
 }
@@ -66,7 +67,7 @@ func (s *session) each(ctx context.Context, l *selection, ids []string, walk fun
 	switch topic := l.query.Topic; {
 	case topic != "":
 		pattern.TopicFunc = func(t string) bool { return t == topic || t == base.Physical(topic) }
-	case l.query.Queue == "":
+	default:
 		pattern.TopicFunc = func(t string) bool { return strings.HasPrefix(t, base.Physical("")) }
 	}
 	left := l.limit

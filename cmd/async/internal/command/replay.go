@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/asyncpb/async/cmd/async/internal/letter"
 	"github.com/asyncpb/async/cmd/async/internal/place"
+	"github.com/asyncpb/async/runtime/transport"
 )
 
 // job is what replay and drop have in common.
@@ -18,6 +20,8 @@ type job struct {
 	dryRun      bool
 	expired     int // letters that were left because their deadline has passed
 	homeless    int // letters of which nothing says where they failed
+	stranded    int // letters that no queue takes
+	first       error
 	check       func(*letter.Letter) error
 	work        func(context.Context, place.Place, *letter.Letter) error
 }
@@ -29,7 +33,8 @@ func (s *session) deadReplay() *cobra.Command {
 		Use: "replay [id...]", Short: "Send dead letters back to the group that they failed in", Args: cobra.ArbitraryArgs,
 		Long: `Replay sends dead letters to the queue of the group that they failed in, and of no other group, with the same id, bytes, creation
 time and trace, and with all their attempts ahead of them. A letter leaves its queue of dead letters when the broker has confirmed
-that it is stored in the group's. Interrupted at any point, replay loses nothing: run it again to go on.`,
+that it is stored in the group's. One whose queue is gone stays, the others go on, and the exit code is 1. Interrupted at any point, replay
+loses nothing: run it again to go on.`,
 		Example: `  async dead replay --topic acme.orders.v1.Orders.Ship --group orders --dry-run
   async dead replay --descriptors descriptors.binpb --match reason=max-attempts --match "error=*timeout*"`,
 		RunE: func(c *cobra.Command, ids []string) error { return s.run(c.Context(), j, ids) },
@@ -77,6 +82,9 @@ func (s *session) run(ctx context.Context, j *job, ids []string) error {
 		return n, err
 	})
 	s.leftBehind(j)
+	if err == nil && j.stranded > 0 {
+		err = fmt.Errorf("left %s that no queue takes; the first: %w", letters(j.stranded), j.first)
+	}
 	if err == nil && total == 0 && j.expired+j.homeless == 0 {
 		s.none()
 	}
@@ -99,7 +107,13 @@ func (s *session) at(ctx context.Context, j *job, state place.State, pattern let
 	n, err := letter.Walk(ctx, state.Place, pattern, limit, func(ctx context.Context, l *letter.Letter) (bool, error) {
 		outcome := j.would
 		if !j.dryRun {
-			if err := j.work(ctx, state.Place, l); err != nil {
+			err := j.work(ctx, state.Place, l)
+			if errors.Is(err, transport.ErrUnroutable) {
+				j.stranded++
+				j.first = cmp.Or(j.first, err)
+				return false, letter.ErrStays
+			}
+			if err != nil {
 				return false, err
 			}
 			outcome = j.done

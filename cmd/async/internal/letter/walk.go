@@ -20,8 +20,12 @@ const (
 // errLost: the broker takes the letters back by itself.
 var errLost = errors.New("the connection to the broker was lost before it heard of it")
 
-// VisitFunc is called for one dead letter. It returns true when the letter is to leave its queue. An error ends the walk,
-// and the letter stays.
+// ErrStays is what a [VisitFunc] returns for a letter that cannot be dealt with now, while others can: it stays, it is not
+// counted, and the walk goes on.
+var ErrStays = errors.New("it stays a dead letter")
+
+// VisitFunc is called for one dead letter. It returns true when the letter is to leave its queue. Any error but [ErrStays] ends
+// the walk, and the letter stays.
 type VisitFunc func(ctx context.Context, l *Letter) (leaves bool, err error)
 
 // Walk visits the dead letters of a place that pattern picks, the oldest first, at most limit of them; limit 0 is no limit.
@@ -88,6 +92,10 @@ func (w *walk) one(ctx context.Context, d transport.Delivery) error {
 		return context.Cause(ctx)
 	}
 	leaves, err := w.visit(ctx, l)
+	if errors.Is(err, ErrStays) {
+		w.kept = append(w.kept, d)
+		return nil
+	}
 	if err != nil || !leaves {
 		w.kept = append(w.kept, d)
 		if err == nil {

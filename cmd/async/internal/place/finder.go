@@ -99,7 +99,7 @@ func (f Finder) contract(q Query) Found {
 			}
 		}
 	}
-	if base := f.Runtime.Carrier("", ""); f.Schema != nil && q.Topic == "" && base.Transport != nil {
+	if base := f.Runtime.Carrier("", ""); f.Schema != nil && base.Transport != nil && (q.Topic == "" || len(found.Places) > 0) {
 		found.Places = append(found.Places, shared(base.Transport, Parked))
 	}
 	found.Places = sorted(found.Places)
