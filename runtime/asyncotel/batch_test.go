@@ -94,7 +94,7 @@ func TestEachMessageOfABatchHasItsOwnEnd(t *testing.T) {
 			return all[0].Settle(ctx, async.Reject(no))
 		}, 2, 1, true},
 		"one is processed by itself, and fails": {func(ctx context.Context, all []*async.Delivery[*ordersv1.ShipRequest]) error {
-			_ = all[0].Process(ctx, func(context.Context, *ordersv1.ShipRequest) error { return async.Reject(no) }) //nolint:errcheck // it is the verdict
+			_ = all[0].Process(ctx, func(context.Context, *ordersv1.ShipRequest) error { return async.Reject(no) })
 			return nil
 		}, 2, 1, true},
 	} {

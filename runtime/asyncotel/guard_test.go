@@ -34,7 +34,7 @@ func chain(t *testing.T, messages int, mode async.TraceMode, opts ...asyncotel.O
 	done := make(chan struct{})
 	hops := async.WithInterceptors(async.Interceptor{Handle: func(next async.HandleFunc) async.HandleFunc {
 		return func(ctx context.Context, in *async.Incoming) (proto.Message, error) {
-			n, _ := strconv.Atoi(in.Metadata[transport.MetaHops]) //nolint:errcheck // the first has none
+			n, _ := strconv.Atoi(in.Metadata[transport.MetaHops])
 			most = max(most, n)
 			return next(ctx, in)
 		}

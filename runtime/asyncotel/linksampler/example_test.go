@@ -16,7 +16,9 @@ func ExampleNew() {
 	tracer := tracers.Tracer("program")
 	sender := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled, Remote: true})
 	_, linked := tracer.Start(context.Background(), "process orders", trace.WithLinks(trace.Link{SpanContext: sender}))
+	defer linked.End()
 	_, alone := tracer.Start(context.Background(), "other")
+	defer alone.End()
 	fmt.Println(linked.SpanContext().IsSampled(), alone.SpanContext().IsSampled())
 	// Output: true false
 }
