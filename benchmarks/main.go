@@ -5,7 +5,7 @@
 //	make bench SHORT=1    # a first look in two minutes, into .tmp/bench
 //
 // It needs a RabbitMQ, at ASYNC_TEST_AMQP_URL or 127.0.0.1:5672, and a machine that does nothing else meanwhile. It exits
-// with 1 when a run is void.
+// with 1 when a run is void, or a row has an error.
 package main
 
 import (
@@ -16,6 +16,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"time"
 
@@ -88,12 +89,17 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return fmt.Errorf("-only: %w", err)
 	}
+	if err := f.sparesWholeRuns(); err != nil {
+		return err
+	}
 	b, err := broker.Open(f.url)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close(), otelsdk.Shutdown(context.WithoutCancel(ctx))) }()
-	r := &report.Report{Form: "full", Began: time.Now(), Rounds: f.settings.Rounds, Machine: report.NewMachine(b.Version())}
+	r := &report.Report{
+		Form: "full", Began: time.Now(), Rounds: f.settings.Rounds, Time: f.settings.Time.String(), Only: f.only, Machine: report.NewMachine(b.Version()),
+	}
 	if f.short {
 		r.Form = "short"
 	}
@@ -110,6 +116,18 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	fmt.Fprintf(out, "%d of %d targets met in %.0f s\n", met, targets, r.Seconds)
 	if r.Void {
 		return fmt.Errorf("the run is void: %v", r.VoidBecause)
+	}
+	return r.Err()
+}
+
+// sparesWholeRuns refuses to replace the report of a whole run with one of some rows.
+func (f flags) sparesWholeRuns() error {
+	if f.only == "" || f.out == "" {
+		return nil
+	}
+	path := filepath.Join(f.out, report.DataName)
+	if _, err := os.Stat(path); err == nil {
+		return fmt.Errorf("-only %s would replace the whole run in %s by some rows; leave -only out, or name another folder with -out", f.only, path)
 	}
 	return nil
 }

@@ -46,6 +46,31 @@ func TestEveryTargetHasARowThatRuns(t *testing.T) {
 	}
 }
 
+// TestSomeRowsReplaceNoWholeRun is what somebody does who measures one row again.
+func TestSomeRowsReplaceNoWholeRun(t *testing.T) {
+	folder := t.TempDir()
+	args := []string{"-short", "-rounds", "1", "-time", "10ms", "-out", folder, "-only", "^T13"}
+	var out bytes.Buffer
+	if err := run(t.Context(), args, &out); err == nil || !strings.Contains(err.Error(), "the denominators were not compared") {
+		t.Fatalf("a run without the denominators: %v\n%s", err, &out)
+	}
+	path := filepath.Join(folder, report.DataName)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t.Context(), args, &out); err == nil || !strings.Contains(err.Error(), "would replace the whole run in "+path) {
+		t.Errorf("the second run: %v", err)
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the report has changed (%v)", err)
+	}
+	page, err := os.ReadFile(filepath.Join(folder, "benchmarks.md"))
+	if err != nil || !strings.Contains(string(page), "**Only the rows that match** `^T13` were run.") {
+		t.Errorf("the page does not say what was run (%v)", err)
+	}
+}
+
 func TestWrongFlagsAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"-only", "("}, {"-rounds", "many"}, {"-nosuch"}} {

@@ -13,7 +13,7 @@ func (f *feed) processBatch(gathered []*delivery) {
 			x.requeue()
 			continue
 		}
-		if f.isDraining() {
+		if f.isStopping() {
 			f.giveBack(x)
 			continue
 		}
@@ -35,13 +35,20 @@ func (f *feed) processBatch(gathered []*delivery) {
 	verdict = f.callBatch(entries)
 }
 
+// callBatch calls the handler; a panic is an error. It does not return from the end of the goroutine.
 func (f *feed) callBatch(entries []*delivery) (verdict error) {
+	finished := false
 	defer func() {
-		if r := recover(); r != nil {
+		switch r := recover(); {
+		case r != nil:
 			verdict = entries[0].panicked(r)
+		case !finished:
+			entries[0].exited()
 		}
 	}()
 	ctx, cancel := context.WithCancelCause(f.ctx)
 	defer cancel(errors.New("the batch handler has returned"))
-	return f.b.batch(entries[0].observedContext(ctx), entries)
+	verdict = f.b.batch(entries[0].observedContext(ctx), entries)
+	finished = true
+	return verdict
 }

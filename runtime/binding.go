@@ -39,13 +39,11 @@ type binding struct {
 	mu     sync.Mutex
 	feed   *feed // running
 	paused error // why it is paused, nil when it is not
+	closed bool  // by Shutdown: it never starts again
 
 	declaring sync.Mutex
 	declared  time.Time // when the queue of dead letters was last declared again
 }
-
-// errPaused is the reason of a pause that the user asked for.
-var errPaused = errors.New("paused by Pause")
 
 // name is the rpc, and the group where it is not contract.
 func (b *binding) name() string {
@@ -181,6 +179,9 @@ const (
 func (b *binding) start(ctx, values context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.closed {
+		return opError("subscribe", b.route.spec, ErrClosed)
+	}
 	if b.feed != nil || b.paused != nil {
 		return nil
 	}
@@ -207,6 +208,13 @@ func (b *binding) stop(ctx context.Context) error {
 	return f.drain(ctx)
 }
 
+// seal refuses every start from now on.
+func (b *binding) seal() {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+}
+
 // pause stops fetching and says why. Handlers that run go on.
 func (b *binding) pause(reason error) {
 	b.mu.Lock()
@@ -215,28 +223,36 @@ func (b *binding) pause(reason error) {
 		return
 	}
 	b.paused = reason
-	f := b.feed
-	b.feed = nil
-	b.mu.Unlock()
-	if f == nil {
-		return
-	}
-	b.rt.retire(f)
-}
-
-// release ends the running feed without waiting for what its user holds.
-func (b *binding) release() {
-	b.mu.Lock()
-	f := b.feed
-	b.feed = nil
+	f := b.detach()
 	b.mu.Unlock()
 	if f != nil {
 		b.rt.retire(f)
 	}
 }
 
-// retire halts a feed and drains it in the background: it closes when what was begun is settled, or when the runtime is shut
-// down.
+// release ends the running feed without waiting for what its user holds.
+func (b *binding) release() {
+	b.mu.Lock()
+	f := b.detach()
+	b.mu.Unlock()
+	if f != nil {
+		b.rt.retire(f)
+	}
+}
+
+// detach takes the running feed, if there is one, off the binding; it is to be retired. The caller holds the lock: a Shutdown takes
+// it too, and so either finds the feed here, or waits for its end.
+func (b *binding) detach() *feed {
+	f := b.feed
+	b.feed = nil
+	if f != nil {
+		b.rt.background.Add(1)
+	}
+	return f
+}
+
+// retire halts a feed that was detached and drains it in the background: it closes when what was begun is settled, or when the
+// runtime is shut down.
 func (rt *Runtime) retire(f *feed) {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
@@ -246,5 +262,8 @@ func (rt *Runtime) retire(f *feed) {
 		}
 	}
 	warn(f.halt(ctx))
-	rt.background.Go(func() { warn(f.drain(context.Background())) })
+	go func() {
+		defer rt.background.Done()
+		warn(f.drain(context.Background()))
+	}()
 }

@@ -18,7 +18,7 @@ func (x *delivery) conclude(verdict error, produced []*message.Message) (again b
 	case x.lost():
 		x.requeue()
 	case x.interrupted(verdict):
-		x.requeue()
+		x.feed.giveBack(x)
 	case x.feed.b.route.spec.Kind == KindRequest:
 		x.concludeRequest(verdict, produced)
 	case verdict == nil && len(produced) > 0:
@@ -59,9 +59,10 @@ func (x *delivery) concludeFailure(failure error) (again bool) {
 	return false
 }
 
-// interrupted reports whether the handler ended because the runtime stops: that is no attempt.
+// interrupted reports whether the handler ended because the program stops: that is no attempt. Its context may be one of the
+// program's own, so it need not have waited for the end of the drain.
 func (x *delivery) interrupted(verdict error) bool {
-	if verdict == nil || !x.feed.isDraining() || x.feed.ctx.Err() == nil {
+	if verdict == nil || !x.feed.isStopping() {
 		return false
 	}
 	return errors.Is(verdict, context.Canceled) || errors.Is(verdict, ErrDrainTimeout) || CodeOf(verdict) == CodeCanceled

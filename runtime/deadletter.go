@@ -113,7 +113,7 @@ func (x *delivery) putAside(dead message.Metadata, again func()) {
 	msg.Metadata[transport.MetaDeadPending] = "1"
 	p := x.publication()
 	p.Group, p.Delay, p.Expires = b.sub.Group, asidePause+rand.N(asidePause), time.Time{}
-	x.resend(PurposeRetry, p, msg, func(err error) {
+	x.resend(PurposeAside, p, msg, func(err error) {
 		if err != nil {
 			b.rt.log.ErrorContext(x.logContext(), "a dead letter could not be put aside: it is stored again later", x.logArgs("error", err)...)
 			x.holdOn(again)

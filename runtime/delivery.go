@@ -63,8 +63,9 @@ type processKey struct{}
 type processFunc func(ctx context.Context, msg proto.Message) error
 
 // Process calls f as a handler, inside the interceptors, and settles the delivery with its verdict. ctx gives f its values and
-// may end it early; f's context ends too when the delivery is lost. It returns f's error, or else that of the settlement.
-func (d *Delivery[M]) Process(ctx context.Context, f func(ctx context.Context, msg M) error) error {
+// may end it early; f's context ends too when the delivery is lost. It returns f's error, or else that of the settlement. If f
+// panics or ends its goroutine, it has failed, and the delivery is settled with that.
+func (d *Delivery[M]) Process(ctx context.Context, f func(ctx context.Context, msg M) error) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(d.ctx, func() { cancel(context.Cause(d.ctx)) })()
@@ -77,13 +78,18 @@ func (d *Delivery[M]) Process(ctx context.Context, f func(ctx context.Context, m
 		}
 		return f(ctx, typed)
 	}))
-	verdict := d.x.feed.b.guard(ctx, d.x)
-	settled := d.Settle(context.WithoutCancel(ctx), verdict)
-	if observation != nil {
-		// Somebody else may have settled the delivery meanwhile.
-		observation.end(Result{Err: verdict, Attempt: d.x.attempt, Tries: 1})
-	}
-	return errors.Join(verdict, settled)
+	verdict := errGoexit
+	// Deferred, since nothing else runs after f has ended its goroutine.
+	defer func() {
+		settled := d.Settle(context.WithoutCancel(ctx), verdict)
+		if observation != nil {
+			// Somebody else may have settled the delivery meanwhile.
+			observation.end(Result{Err: verdict, Attempt: d.x.attempt, Tries: 1})
+		}
+		err = errors.Join(verdict, settled)
+	}()
+	verdict = d.x.feed.b.guard(ctx, d.x)
+	return verdict
 }
 
 // runProcess is the innermost handler of a pull binding.
@@ -95,14 +101,19 @@ func runProcess(ctx context.Context, in *Incoming) (proto.Message, error) {
 	return nil, f(ctx, in.Message)
 }
 
-// guard calls the interceptors and Process's function; a panic is an error.
+// guard calls the interceptors and Process's function; a panic is an error. It does not return from the end of the goroutine.
 func (b *binding) guard(ctx context.Context, x *delivery) (verdict error) {
+	finished := false
 	defer func() {
-		if r := recover(); r != nil {
+		switch r := recover(); {
+		case r != nil:
 			verdict = x.panicked(r)
+		case !finished:
+			x.exited()
 		}
 	}()
 	_, verdict = b.handle(ctx, x.in)
+	finished = true
 	return verdict
 }
 

@@ -51,6 +51,9 @@ var (
 	// ErrUnimplemented: the handler of an event or command is the generated Unimplemented stub. The message was put
 	// back uncounted and the binding is paused.
 	ErrUnimplemented = errors.New("the handler is not implemented")
+	// ErrPaused: the binding is paused, so nothing is received: by [Runtime.Pause], or by the runtime for a reason that
+	// is wrapped beside it. Receive again after [Runtime.Resume].
+	ErrPaused = errors.New("the binding is paused")
 	// ErrSettled: a delivery was settled before.
 	ErrSettled = errors.New("the delivery was settled before")
 	// ErrDrainTimeout is the cause of a handler's context that a drain could not wait for any longer.

@@ -15,6 +15,7 @@ import (
 // gets a new one.
 type feed struct {
 	b      *binding
+	run    context.Context // Run's: when it has ended, a drain follows
 	ctx    context.Context // parent of the handlers' contexts
 	cancel context.CancelCauseFunc
 	unlink func() bool
@@ -36,7 +37,7 @@ type feed struct {
 }
 
 func newFeed(values context.Context, b *binding) *feed {
-	f := &feed{b: b, draining: make(chan struct{})}
+	f := &feed{b: b, run: values, draining: make(chan struct{})}
 	f.ctx, f.cancel = context.WithCancelCause(background(values))
 	f.unlink = context.AfterFunc(b.rt.handlersCtx, func() { f.cancel(context.Cause(b.rt.handlersCtx)) })
 	switch {
@@ -82,6 +83,9 @@ func (f *feed) enqueue(x *delivery) {
 }
 
 func (f *feed) isDraining() bool { return f.halting.Load() }
+
+// isStopping is isDraining from the moment on in which the drain is certain. Handlers may hear of it sooner than Run does.
+func (f *feed) isStopping() bool { return f.isDraining() || f.run.Err() != nil }
 
 // gather waits for a full batch, at most linger long.
 func (f *feed) gather(l *lane, x *delivery) []*delivery {

@@ -9,7 +9,9 @@ import (
 )
 
 // Handle registers a handler of an event or command. Run starts it; it is called from as many goroutines at once as the
-// binding's concurrency says. Its return value is the verdict: see [Reject], [RetryAfter] and [Drop].
+// binding's concurrency says. Its return value is the verdict: see [Reject], [RetryAfter] and [Drop]. A handler that panics or
+// ends its goroutine has failed, as with an error; the log has its stack. An error that wraps [context.Canceled], or has
+// [CodeCanceled], while the binding drains is no attempt: the message goes back.
 func Handle[M proto.Message](rt *Runtime, spec *Spec, h func(context.Context, M) error, opts ...SubscribeOption) error {
 	return rt.handle(spec, func(ctx context.Context, in *Incoming) (proto.Message, error) {
 		msg, ok := in.Message.(M)

@@ -27,7 +27,7 @@ type BindingHealth struct {
 	RPC, Group string
 	// Consuming is true while messages are fetched.
 	Consuming bool
-	// Paused is why the binding is paused, nil when it is not: [ErrUnimplemented], or the user's Pause.
+	// Paused is why the binding is paused, nil when it is not: [ErrUnimplemented], or [ErrPaused] after the user's Pause.
 	Paused error
 }
 
@@ -40,7 +40,7 @@ func (h Health) Err() error {
 		}
 	}
 	for _, b := range h.Bindings {
-		if b.Paused != nil && !errors.Is(b.Paused, errPaused) {
+		if b.Paused != nil && !errors.Is(b.Paused, ErrPaused) {
 			errs = append(errs, fmt.Errorf("binding %s is paused: %w", b.RPC, b.Paused))
 		}
 	}

@@ -24,6 +24,7 @@ type delivery struct {
 	life    context.Context // ends when the broker takes the delivery back
 	attempt int
 	in      *Incoming
+	ended   bool        // its handler ended its goroutine: the verdict on that is still to be given
 	settled atomic.Bool // pull and batch: a verdict was given
 	decided func(error) // pull: hears what became of the verdict; may be nil
 
@@ -87,12 +88,18 @@ func (x *delivery) id() string {
 // process handles a delivery: attempts until there is a verdict, then the verdict.
 func (x *delivery) process() {
 	f := x.feed
+	if x.ended {
+		x.ended = false
+		if again := x.concludeGoexit(); !again {
+			return
+		}
+	}
 	for {
 		switch {
 		case x.lost():
 			x.requeue()
 			return
-		case f.isDraining():
+		case f.isStopping():
 			f.giveBack(x)
 			return
 		case x.pending(), x.expired():
@@ -150,9 +157,9 @@ func (x *delivery) attemptOnce() (produced []*message.Message, verdict error) {
 				produced, verdict = x.answer(nil, NewError(CodeInternal, "the handler panicked"))
 			}
 		case !finished:
-			// The handler ended its goroutine. Nothing after this function runs, so the verdict is given here.
-			x.feed.b.rt.log.ErrorContext(x.logContext(), "a handler ended its goroutine", x.logArgs("stack", string(debug.Stack()))...)
-			x.concludeGoexit()
+			// Nothing after this function runs: the verdict is given by who works on in this goroutine's place.
+			x.exited()
+			x.ended = true
 		}
 	}()
 	if len(x.feed.b.rt.middleware) == 0 {
@@ -196,19 +203,19 @@ func (x *delivery) panicked(value any) error {
 // errGoexit is the verdict of a handler that ended its goroutine.
 var errGoexit = errors.New("the handler ended its goroutine")
 
-// concludeGoexit gives the verdict from another goroutine: this one is ending.
-func (x *delivery) concludeGoexit() {
-	go func() {
-		var produced []*message.Message
-		verdict := errGoexit
-		if x.feed.b.route.spec.Kind == KindRequest {
-			x.answered(errGoexit)
-			produced, verdict = x.answer(nil, NewError(CodeInternal, "the handler ended its goroutine"))
-		}
-		if x.conclude(verdict, produced) {
-			x.process()
-		}
-	}()
+// exited logs where a handler ended its goroutine.
+func (x *delivery) exited() {
+	x.feed.b.rt.log.ErrorContext(x.logContext(), "a handler ended its goroutine", x.logArgs("stack", string(debug.Stack()))...)
+}
+
+// concludeGoexit gives the verdict that the handler could not return.
+func (x *delivery) concludeGoexit() (again bool) {
+	if x.feed.b.route.spec.Kind != KindRequest {
+		return x.conclude(errGoexit, nil)
+	}
+	x.answered(errGoexit)
+	produced, verdict := x.answer(nil, NewError(CodeInternal, "%s", errGoexit.Error()))
+	return x.conclude(verdict, produced)
 }
 
 // context is the handler's: it has the values of Run's context, the Info, and ends when the delivery is lost, when a drain

@@ -70,21 +70,29 @@ func (l *lane) stir() (start bool) {
 	return true
 }
 
-// work handles one delivery after the other until none waits. It is what a worker of the crew does here. A handler that ends
-// its goroutine (runtime.Goexit) takes the worker with it; another one takes its place.
-func (l *lane) work() {
-	begun, finished := false, false
+// work handles one delivery after the other until none waits. It is what a worker of the crew does here.
+func (l *lane) work() { l.workFrom(nil) }
+
+// workFrom is work that goes on where another goroutine ended: with x, which that one had taken. A handler that ends its
+// goroutine (runtime.Goexit) takes the worker with it. The worker's place is not free by that: if another worker took it, the
+// next message of a key would be handled before x has its verdict, and more at once than the limit.
+func (l *lane) workFrom(x *delivery) {
+	finished := false
 	defer func() {
 		if !finished {
-			l.leave()
+			go l.workFrom(x)
 		}
 	}()
+	begun := x != nil
+	if begun && x.ended {
+		l.handle(l, x)
+	}
 	for {
 		l.mu.Lock()
 		if !begun {
 			begun, l.starting = true, false
 		}
-		x := l.pop()
+		x = l.pop()
 		if x == nil {
 			l.workers--
 			finished = true
@@ -97,17 +105,6 @@ func (l *lane) work() {
 			l.crew.enlist(l)
 		}
 		l.handle(l, x)
-	}
-}
-
-// leave takes off a worker that did not finish.
-func (l *lane) leave() {
-	l.mu.Lock()
-	l.workers--
-	start := l.stir()
-	l.mu.Unlock()
-	if start {
-		l.crew.enlist(l)
 	}
 }
 

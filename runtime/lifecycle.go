@@ -146,6 +146,9 @@ func (rt *Runtime) Shutdown(ctx context.Context) error {
 		stopRun(errShutdown)
 		<-ranOut
 	}
+	for _, b := range bindings {
+		b.seal()
+	}
 	drain, cancel := context.WithTimeoutCause(ctx, rt.drainTimeout, ErrDrainTimeout)
 	defer cancel()
 	rt.drainAll(drain, bindings)

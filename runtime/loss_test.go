@@ -116,6 +116,57 @@ func TestACancellationThatComesFromTheShutdownIsNoAttempt(t *testing.T) {
 	})
 }
 
+func TestAHandlerThatIsCancelledByItsOwnContextWhileDrainingIsNoAttempt(t *testing.T) {
+	forEach(t, func(t *testing.T, w *world) {
+		for name, drains := range map[string]bool{
+			"as soon as Run's context ends": false,
+			"in the middle of the drain":    true,
+		} {
+			t.Run(name, func(t *testing.T) {
+				w := newWorld(t, w.name)
+				spec := moves(async.KindCommand, retried(0, 1, time.Second))
+				rt := w.open(t)
+				begun, cancelled := make(chan struct{}, 1), make(chan struct{})
+				program, terminate := context.WithCancel(context.Background())
+				defer terminate()
+				onMoved(t, rt, spec, func(context.Context, int64, int32) error {
+					begun <- struct{}{}
+					<-program.Done()
+					if drains {
+						<-cancelled
+					}
+					return fmt.Errorf("query: %w", program.Err())
+				})
+				stop := runIn(program, t, rt)
+				publish(t, rt, spec, 1, 1)
+				next(t, begun)
+				terminate()
+				if drains {
+					eventually(t, "the drain has begun", func() bool { return !rt.Health(t.Context()).Bindings[0].Consuming })
+					close(cancelled)
+				}
+				stop()
+				if s := rt.Stats(); s.Retried+s.DeadLettered != 0 {
+					t.Fatalf("counted %+v", s)
+				}
+				if w.caps.Redelivery == transport.None {
+					return
+				}
+				again, attempts := w.open(t), make(chan int, 1)
+				onMoved(t, again, spec, func(ctx context.Context, _ int64, _ int32) error {
+					info, _ := async.InfoFrom(ctx)
+					attempts <- info.Attempt
+					return nil
+				})
+				run(t, again)
+				if attempt := next(t, attempts); attempt != 1 {
+					t.Errorf("it came back as attempt %d", attempt)
+				}
+			})
+		}
+	})
+}
+
 // comesBackUncounted runs another runtime, to which n messages of Ship come that no attempt was counted for.
 func (w *world) comesBackUncounted(t *testing.T, n int) {
 	t.Helper()
@@ -187,8 +238,11 @@ func TestAHandlerThatPanicsOrEndsItsGoroutineFails(t *testing.T) {
 
 func TestABatchHandlerThatEndsItsGoroutineFails(t *testing.T) {
 	forEach(t, func(t *testing.T, w *world) {
-		rt := w.open(t)
+		var logged lockedBuffer
+		var calls atomic.Int32
+		rt := w.open(t, async.WithLogger(slog.New(slog.NewJSONHandler(&logged, nil))))
 		must(t, ordersv1async.NewOrdersSubscriber(rt).OnShipBatch(func(context.Context, []*async.Delivery[*ordersv1.ShipRequest]) error {
+			calls.Add(1)
 			goruntime.Goexit()
 			return nil
 		}, async.WithBatch(2, 10*time.Millisecond)))
@@ -198,5 +252,8 @@ func TestABatchHandlerThatEndsItsGoroutineFails(t *testing.T) {
 			must(t, orders.Ship(t.Context(), &ordersv1.ShipRequest{}))
 		}
 		eventually(t, "all are dead letters", func() bool { return rt.Stats().DeadLettered == 4 })
+		if n := strings.Count(logged.String(), "loss_test.go"); n < int(calls.Load()) {
+			t.Errorf("%d of %d stacks are in the log", n, calls.Load())
+		}
 	})
 }

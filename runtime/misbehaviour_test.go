@@ -3,8 +3,10 @@ package async_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,6 +88,38 @@ func TestAPanicWhileAPulledMessageIsProcessedIsAFailure(t *testing.T) {
 		rt.WaitIdle(time.Hour)
 		if dead := rt.DeadLetters(); len(dead) != 1 || dead[0].Reason != "max-attempts" {
 			t.Errorf("dead letters: %v", dead)
+		}
+	})
+}
+
+func TestTheEndOfAGoroutineThatProcessesAPulledMessageIsAFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var logged lockedBuffer
+		rt := asynctest.New(t, async.WithConcurrency(1), async.WithLogger(slog.New(slog.NewJSONHandler(&logged, nil))))
+		must(t, ordersv1async.NewOrdersPublisher(rt.Runtime).Ship(t.Context(), &ordersv1.ShipRequest{}))
+		subscriber := ordersv1async.NewOrdersSubscriber(rt.Runtime)
+		for attempt := range 3 {
+			// With a concurrency of 1 the next attempt comes only when the last one is settled.
+			delivery, err := subscriber.ReceiveShip(t.Context())
+			must(t, err)
+			if delivery.Info().Attempt != attempt+1 {
+				t.Errorf("attempt %d, want %d", delivery.Info().Attempt, attempt+1)
+			}
+			var process sync.WaitGroup
+			process.Go(func() {
+				_ = delivery.Process(t.Context(), func(context.Context, *ordersv1.ShipRequest) error { runtime.Goexit(); return nil })
+				t.Error("Process returned to a goroutine that has ended")
+			})
+			process.Wait()
+			wantErr(t, delivery.Settle(t.Context(), nil), async.ErrSettled)
+		}
+		rt.WaitIdle(time.Hour)
+		if dead := rt.DeadLetters(); len(dead) != 1 || dead[0].Reason != "max-attempts" || !strings.Contains(dead[0].Error, "ended its goroutine") {
+			t.Errorf("dead letters: %v", dead)
+		}
+		if n := strings.Count(logged.String(), "misbehaviour_test.go"); n < 3 {
+			t.Errorf("%d of 3 stacks are in the log", n)
 		}
 	})
 }

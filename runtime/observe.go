@@ -132,6 +132,7 @@ type observation struct {
 	err       error
 	tries     int
 	reply     error // what a request's handler answers, if it is an error
+	entry     bool  // of a batch, whose handler is called for all entries at once
 	ended     atomic.Bool
 }
 
@@ -214,12 +215,23 @@ func (f *feed) beginBatch(entries []*delivery) func(error) {
 	if op == nil {
 		return func(error) {}
 	}
-	for _, x := range entries {
-		o := &observation{op: op}
-		o.ended.Store(true) // the batch ends as one
-		x.observation.Store(o)
+	for n, x := range entries {
+		x.observation.Store(f.b.entry(op, n))
 	}
 	return func(err error) { op.End(Result{Err: err, Tries: 1}) }
+}
+
+// entry is the observation of an entry of a batch.
+func (b *binding) entry(batch Operation, n int) *observation {
+	o := &observation{op: batch, entry: true}
+	if b.observer.Entry != nil {
+		if op := b.observer.Entry(batch, n); op != nil {
+			o.op = op
+			return o
+		}
+	}
+	o.ended.Store(true) // it ends with the batch
+	return o
 }
 
 // observedContext returns parent with what the observation adds.
@@ -230,7 +242,7 @@ func (x *delivery) observedContext(parent context.Context) context.Context {
 // attemptContext begins the observation of a call of the handler, and returns parent with what that and the handling o add.
 func (x *delivery) attemptContext(parent context.Context, o *observation) context.Context {
 	begin := x.feed.b.observer.Attempt
-	if begin == nil || o == nil || o.ended.Load() {
+	if begin == nil || o == nil || o.entry || o.ended.Load() {
 		return o.context(parent)
 	}
 	attempt := begin(o.op, x.attempt)

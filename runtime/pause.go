@@ -15,7 +15,7 @@ func (rt *Runtime) Pause(binding string) error {
 		return err
 	}
 	for _, b := range list {
-		b.pause(errPaused)
+		b.pause(ErrPaused)
 	}
 	return nil
 }

@@ -142,7 +142,7 @@ func (rt *Runtime) dispatch(ctx context.Context, r *route, out *Outgoing) *Recei
 	if err != nil {
 		return fail(err)
 	}
-	msg, err := rt.encode(r, out, now, expires)
+	msg, err := rt.encode(r, out, now, p.Delay, expires)
 	if err != nil {
 		return fail(err)
 	}
@@ -220,7 +220,7 @@ func (r *route) publication(now time.Time, out *Outgoing) (transport.Publication
 }
 
 // encode makes the wire message.
-func (rt *Runtime) encode(r *route, out *Outgoing, now, expires time.Time) (*message.Message, error) {
+func (rt *Runtime) encode(r *route, out *Outgoing, now time.Time, delay time.Duration, expires time.Time) (*message.Message, error) {
 	payload, err := r.settings.codec.marshal(out.Message)
 	if err != nil {
 		return nil, fmt.Errorf("%w: encode: %w", ErrInvalid, err)
@@ -233,6 +233,9 @@ func (rt *Runtime) encode(r *route, out *Outgoing, now, expires time.Time) (*mes
 		more += 2 // key and subject
 	}
 	if !expires.IsZero() {
+		more++
+	}
+	if delay > 0 {
 		more++
 	}
 	if out.call != nil {
@@ -253,6 +256,9 @@ func (rt *Runtime) encode(r *route, out *Outgoing, now, expires time.Time) (*mes
 	}
 	if !expires.IsZero() {
 		md[transport.MetaDeadline] = transport.FormatInstant(expires)
+	}
+	if delay > 0 {
+		md[transport.MetaDueAt] = transport.FormatInstant(now.Add(delay))
 	}
 	if call := out.call; call != nil {
 		md[transport.MetaReplyTo] = call.replyTo

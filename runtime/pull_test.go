@@ -18,11 +18,17 @@ import (
 func pulling(t *testing.T, rt *async.Runtime) *ordersv1async.OrdersSubscriber {
 	t.Helper()
 	sub := ordersv1async.NewOrdersSubscriber(rt)
+	findNothing(t, sub)
+	return sub
+}
+
+// findNothing begins to consume, and finds the queue empty.
+func findNothing(t *testing.T, sub *ordersv1async.OrdersSubscriber) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := sub.ReceiveShip(ctx)
 	wantErr(t, err, context.DeadlineExceeded)
-	return sub
 }
 
 func TestPullWithoutRun(t *testing.T) {
@@ -41,10 +47,7 @@ func TestPullWithoutRun(t *testing.T) {
 		must(t, d.Settle(t.Context(), nil))
 		wantErr(t, context.Cause(d.Context()), async.ErrSettled)
 		wantErr(t, d.Settle(t.Context(), nil), async.ErrSettled)
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		defer cancel()
-		_, err = sub.ReceiveShip(ctx)
-		wantErr(t, err, context.DeadlineExceeded)
+		findNothing(t, sub)
 	})
 }
 
@@ -200,5 +203,124 @@ func TestABatchHandlersErrorCountsForTheUnsettled(t *testing.T) {
 		run(t, rt)
 		must(t, ordersv1async.NewOrdersPublisher(rt).ShipBatch(t.Context(), []*ordersv1.ShipRequest{{OrderId: "1"}, {OrderId: "2"}, {OrderId: "3"}}))
 		eventually(t, "two are tried again", func() bool { return rt.Stats().Retried >= 2 || rt.Stats().Retried >= 1 && len(calls) >= 2 })
+	})
+}
+
+func TestAPausedPullerSaysSo(t *testing.T) {
+	forEach(t, func(t *testing.T, w *world) {
+		const name = "acme.orders.v1.Orders/Ship"
+		rt := w.open(t)
+		sub := pulling(t, rt)
+		ended := make(chan error, 2)
+		go func() {
+			_, err := sub.ReceiveShip(t.Context())
+			ended <- err
+		}()
+		go func() {
+			for _, err := range sub.AllShip(t.Context()) {
+				ended <- err
+			}
+		}()
+		select {
+		case err := <-ended:
+			t.Fatalf("a pull ended before the pause: %v", err)
+		case <-time.After(50 * time.Millisecond):
+		}
+		must(t, rt.Pause(name))
+		for range 2 {
+			if err := next(t, ended); !errors.Is(err, async.ErrPaused) || errors.Is(err, async.ErrClosed) {
+				t.Errorf("a pull that waited ended with %v", err)
+			}
+		}
+		_, err := sub.ReceiveShip(t.Context())
+		wantErr(t, err, async.ErrPaused)
+		h := rt.Health(t.Context())
+		must(t, h.Err())
+		wantErr(t, h.Bindings[0].Paused, async.ErrPaused)
+
+		must(t, rt.Resume(name))
+		findNothing(t, sub)
+		must(t, ordersv1async.NewOrdersPublisher(rt).Ship(t.Context(), &ordersv1.ShipRequest{OrderId: "1"}))
+		d, err := sub.ReceiveShip(t.Context())
+		must(t, err)
+		must(t, d.Settle(t.Context(), nil))
+
+		go func() {
+			_, err := sub.ReceiveShip(t.Context())
+			ended <- err
+		}()
+		must(t, rt.Shutdown(t.Context()))
+		wantErr(t, next(t, ended), async.ErrClosed)
+		_, err = sub.ReceiveShip(t.Context())
+		wantErr(t, err, async.ErrClosed)
+	})
+}
+
+func TestThePauseOfAnUnimplementedPullNamesItsReason(t *testing.T) {
+	forEach(t, func(t *testing.T, w *world) {
+		rt := w.open(t)
+		sub := pulling(t, rt)
+		must(t, ordersv1async.NewOrdersPublisher(rt).Ship(t.Context(), &ordersv1.ShipRequest{OrderId: "1"}))
+		d, err := sub.ReceiveShip(t.Context())
+		must(t, err)
+		must(t, d.Settle(t.Context(), async.ErrUnimplemented))
+		_, err = sub.ReceiveShip(t.Context())
+		wantErr(t, err, async.ErrPaused)
+		wantErr(t, err, async.ErrUnimplemented)
+	})
+}
+
+func TestTheEndOfALoopOverAllEndsNobodyElsesPull(t *testing.T) {
+	forEach(t, func(t *testing.T, w *world) {
+		rt := w.open(t)
+		sub := pulling(t, rt)
+		orders := ordersv1async.NewOrdersPublisher(rt)
+		got, failed := make(chan string, 2), make(chan error, 2)
+		take := func(d *async.Delivery[*ordersv1.ShipRequest], err error) {
+			if err != nil {
+				failed <- err
+				return
+			}
+			got <- d.Msg.GetOrderId()
+			if err := d.Settle(t.Context(), nil); err != nil {
+				failed <- err
+			}
+		}
+		must(t, orders.Ship(t.Context(), &ordersv1.ShipRequest{OrderId: "1"}))
+		for d, err := range sub.AllShip(t.Context()) {
+			must(t, err)
+			// These two wait while the loop ends.
+			go func() { take(sub.ReceiveShip(t.Context())) }()
+			go func() {
+				for d, err := range sub.AllShip(t.Context()) {
+					take(d, err)
+					return
+				}
+			}()
+			select {
+			case err := <-failed:
+				t.Fatal(err)
+			case <-time.After(50 * time.Millisecond):
+			}
+			must(t, d.Settle(t.Context(), nil))
+			break
+		}
+		// Where groups do not stand by themselves, what is sent while nobody is there has gone.
+		eventually(t, "the others go on", func() bool {
+			return len(failed) > 0 || rt.Health(t.Context()).Bindings[0].Consuming
+		})
+		for _, id := range []string{"2", "3"} {
+			must(t, orders.Ship(t.Context(), &ordersv1.ShipRequest{OrderId: id}))
+			select {
+			case have := <-got:
+				if have != id {
+					t.Errorf("got %s, want %s", have, id)
+				}
+			case err := <-failed:
+				t.Errorf("another pull ended: %v", err)
+			case <-time.After(patience):
+				t.Error("nobody pulls")
+			}
+		}
 	})
 }

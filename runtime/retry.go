@@ -77,6 +77,9 @@ func (x *delivery) retry(failure error, asked *time.Duration) (again bool) {
 // next is the same delivery for another attempt in this process.
 func (x *delivery) next() *delivery {
 	x.became(FateRetry)
+	if retried := x.feed.b.observer.Retried; retried != nil {
+		retried()
+	}
 	return &delivery{feed: x.feed, d: x.d, msg: x.msg, life: x.life, attempt: x.attempt + 1, firstFailure: x.firstFailure}
 }
 

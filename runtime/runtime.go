@@ -99,6 +99,8 @@ func Open(ctx context.Context, opts ...Option) (*Runtime, error) {
 	}
 	if rt.log == nil {
 		rt.log = slog.New(slog.DiscardHandler)
+	} else if marker, ok := rt.telemetry.(LogMarker); ok {
+		rt.log = slog.New(marker.LogHandler(rt.log.Handler()))
 	}
 	if cfg.DrainTimeout != nil {
 		rt.drainTimeout = *cfg.DrainTimeout

@@ -3,6 +3,7 @@ package async
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"sync"
@@ -58,16 +59,19 @@ func (s *Subscriber[M]) OnBatch(h func(context.Context, []*Delivery[M]) error, o
 }
 
 // Receive waits for the next message. The first call starts to consume, without Run; at most the binding's concurrency of
-// deliveries can be out and unsettled at once. The caller settles the delivery. Errors: ctx's, [ErrClosed], or what is wrong
-// with the subscription.
+// deliveries can be out and unsettled at once. The caller settles the delivery. Errors: ctx's, [ErrPaused] while the binding is
+// paused, [ErrClosed] when the runtime is shut down, or what is wrong with the subscription.
 func (s *Subscriber[M]) Receive(ctx context.Context) (*Delivery[M], error) {
-	b, err := s.puller(ctx)
-	if err != nil {
-		return nil, err
-	}
 	start := time.Now()
 	for {
+		b, err := s.puller(ctx)
+		if err != nil {
+			return nil, err
+		}
 		x, err := b.take(ctx)
+		if errors.Is(err, errReleased) {
+			continue
+		}
 		if err != nil {
 			b.unreceived(ctx, start, err)
 			return nil, opError("receive", s.spec, err)
@@ -79,8 +83,9 @@ func (s *Subscriber[M]) Receive(ctx context.Context) (*Delivery[M], error) {
 	}
 }
 
-// All yields messages until ctx ends, the loop breaks, or an error is yielded. What was fetched and not yielded goes back to
-// the queue, uncounted; a delivery that was yielded and not settled stays the caller's until the runtime is closed.
+// All yields messages until ctx ends, the loop breaks, or an error is yielded: one of [Subscriber.Receive]. What was fetched and not
+// yielded goes back to the queue, uncounted; a delivery that was yielded and not settled stays the caller's until the runtime is
+// closed. Others who receive from the same subscriber at the time go on.
 func (s *Subscriber[M]) All(ctx context.Context) iter.Seq2[*Delivery[M], error] {
 	return func(yield func(*Delivery[M], error) bool) {
 		defer s.release()
@@ -123,8 +128,8 @@ func (s *Subscriber[M]) release() {
 	}
 }
 
-// errPullPaused is what a pull gets while its binding is paused.
-var errPullPaused = errors.New("the binding is paused")
+// errReleased is the end of a wait for a feed that somebody else has released: the next one has what it gave back.
+var errReleased = errors.New("the feed was released")
 
 // take waits for a delivery of a pull binding.
 func (b *binding) take(ctx context.Context) (*delivery, error) {
@@ -132,19 +137,35 @@ func (b *binding) take(ctx context.Context) (*delivery, error) {
 	f := b.feed
 	b.mu.Unlock()
 	if f == nil {
-		return nil, errPullPaused
+		return nil, b.stopped()
 	}
 	for {
 		x := f.lanes[0].wait(ctx, f.draining, nil)
 		switch {
-		case x == nil && f.isDraining():
-			return nil, ErrClosed
-		case x == nil:
+		case x == nil && ctx.Err() != nil:
 			return nil, context.Cause(ctx)
+		case x == nil:
+			return nil, b.stopped()
 		case !x.lost():
 			return x, nil
 		}
 		x.requeue()
+	}
+}
+
+// stopped says why a pull binding has no feed, or one that drains.
+func (b *binding) stopped() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.closed:
+		return ErrClosed
+	case b.paused == nil:
+		return errReleased
+	case errors.Is(b.paused, ErrPaused):
+		return b.paused
+	default:
+		return fmt.Errorf("%w: %w", ErrPaused, b.paused)
 	}
 }
 

@@ -2,6 +2,7 @@ package async
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -16,6 +17,13 @@ type Telemetry interface {
 	// Observe is called once for each rpc that is sent or called, and once for each binding, before their first message. It
 	// is the place to prepare what all messages of the endpoint share.
 	Observe(e Endpoint) Observer
+}
+
+// LogMarker is a [Telemetry] that marks what the runtime logs with the trace that it belongs to.
+type LogMarker interface {
+	// LogHandler returns what the runtime logs to in the place of next, the handler of its logger. It is called once, by [Open], if there is
+	// a logger.
+	LogHandler(next slog.Handler) slog.Handler
 }
 
 // Endpoint is one end of an rpc on a transport. New fields may be added.
@@ -60,12 +68,20 @@ type Observer struct {
 	// Process is called before a handler: of one message, with all its attempts in process, or of a batch. The operation
 	// ends, with the time at which the handler was done, when it is known what becomes of the message.
 	Process func(ctx context.Context, r *Receiving) Operation
+	// Entry is called with what Process has returned for a batch, for each of its entries, which are numbered from 0, before the handler is called. The operation
+	// ends, with the time at which the verdict on the entry was given, when it is known what becomes of it: that may be before or
+	// after the batch's handling ends. It is the Parent of what follows from the entry. From the moment that an entry is handed
+	// to Delivery.Process, that is observed in its place, and its operation does not end.
+	Entry func(batch Operation, n int) Operation
 	// Attempt is called with what Process has returned before each call of a handler of single messages. number is that of the
 	// call, from 1. The operation ends with the call, and its context is the handler's.
 	Attempt func(process Operation, number int) Operation
 	// Resend is called before the runtime itself sends: a retry, a dead letter, a reply. It may write to the metadata of the
 	// message.
 	Resend func(r *Resending) Operation
+	// Retried is called each time a message gets its next attempt that was held back in the process, and not stored again, nor tried
+	// again at once.
+	Retried func()
 	// Settle is called before a delivery is settled; the operation ends when the transport reports that it is.
 	Settle func(s *Settling) Operation
 	// Interrupted is called each time fetching is interrupted: a channel, a queue or the connection was lost. It goes on by
@@ -174,6 +190,8 @@ const (
 	PurposeReply
 	// PurposeProduce sends what a Watermill middleware produced.
 	PurposeProduce
+	// PurposeAside puts a dead letter out of the way that the queue of dead letters does not take; it comes again for that.
+	PurposeAside
 )
 
 // Resending is a message that the runtime itself sends on behalf of a delivery.

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -97,6 +99,7 @@ func (r *recorder) Observe(e async.Endpoint) async.Observer {
 			d := in.Deliveries[0]
 			return r.begin("process", fmt.Sprintf("%d, attempt %d, %s", len(in.Deliveries), d.Attempt, d.Message.Metadata["traceparent"]))
 		},
+		Entry: func(_ async.Operation, n int) async.Operation { return r.begin("entry", strconv.Itoa(n)) },
 		Resend: func(s *async.Resending) async.Operation {
 			return r.begin("resend", fmt.Sprintf("%d, inside %t", s.Purpose, s.Parent != nil))
 		},
@@ -176,6 +179,30 @@ func TestTelemetryIsToldOfPullsAndBatches(t *testing.T) {
 			"receive 1, reply false", "end receive", "process 1, attempt 1, of Ship", "end process ack after 1 of 1", "settle ack", "end settle",
 		)
 	})
+}
+
+func TestTelemetryIsToldWhatBecomesOfEachEntryOfABatch(t *testing.T) {
+	t.Parallel()
+	told := new(recorder)
+	rt := newWorld(t, "memory").open(t, async.WithTelemetry(told))
+	pub := ordersv1async.NewOrdersPublisher(rt)
+	must(t, pub.Ship(t.Context(), &ordersv1.ShipRequest{OrderId: "1"}))
+	must(t, pub.Ship(t.Context(), &ordersv1.ShipRequest{OrderId: "2"}))
+	must(t, ordersv1async.NewOrdersSubscriber(rt, async.WithBatch(2, time.Minute)).OnShipBatch(func(ctx context.Context, all []*async.Delivery[*ordersv1.ShipRequest]) error {
+		for _, d := range all {
+			if got := d.Context().Value(operationKey{}); got != "entry" {
+				t.Errorf("an entry's context is inside of %v", got)
+			}
+		}
+		return all[1].Settle(ctx, async.Reject(errors.New("no such place")))
+	}))
+	run(t, rt)
+	eventually(t, "one is a dead letter", func() bool { return rt.Stats().DeadLettered == 1 })
+	told.want(
+		t, "send Ship", "end send", "send Ship", "end send", "process 2, attempt 1, of Ship", "entry 0", "entry 1",
+		"end entry failed dead_letter after 1 of 1", "resend 2, inside true", "end resend", "settle ack", "end settle",
+		"end process", "end entry ack after 1 of 1", "settle ack", "end settle",
+	)
 }
 
 func TestTelemetryIsToldOfARefusedSend(t *testing.T) {

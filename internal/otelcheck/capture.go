@@ -29,7 +29,9 @@ type Capture struct {
 	Sent, Received []Wire
 	// Settled counts the settlements that the transport has reported.
 	Settled int
-	Facts   Facts
+	// Answered are the times at which the transport answered to the sends of the user's messages, by message id.
+	Answered map[string]time.Time
+	Facts    Facts
 }
 
 // Span is one span that has ended.
@@ -81,6 +83,7 @@ type Wire struct {
 	Metadata    map[string]string
 	Payload     string
 	Redelivered bool
+	At          time.Time // when it was received
 }
 
 // Facts are what a scenario knows about itself.
@@ -91,9 +94,8 @@ type Facts struct {
 	Ambient trace.SpanContext
 	// Handlers is what handlers saw, in order.
 	Handlers []Handler
-	// Returned are the times at which sends returned to their callers, and Resolved those at which their receipts resolved, by
-	// message id.
-	Returned, Resolved map[string]time.Time
+	// Returned are the times at which sends returned to their callers, by message id.
+	Returned map[string]time.Time
 	// Phases are the durations that the scenario has arranged.
 	Phases map[string]time.Duration
 	// Fails is true when operations are expected to fail.
@@ -102,6 +104,12 @@ type Facts struct {
 	Messages int
 	// Receives is how many messages were pulled.
 	Receives int
+	// Mode is the trace mode that the scenario's contract or subscription asks for; empty is continue.
+	Mode string
+	// Immediate is how many attempts were made at once, without another hand-over.
+	Immediate int
+	// Skewed is how many messages came from a clock that is ahead.
+	Skewed int
 	// StreamsBefore and StreamsAfter are numbers of metric streams before and after many messages.
 	StreamsBefore, StreamsAfter int
 	// Allocations is what telemetry adds to a message.
@@ -132,8 +140,9 @@ func (c *Capture) Clone() *Capture {
 	}
 	d.Records = slices.Clone(c.Records)
 	d.Sent, d.Received = cloneWire(c.Sent), cloneWire(c.Received)
+	d.Answered = maps.Clone(c.Answered)
 	d.Facts.Handlers = slices.Clone(c.Facts.Handlers)
-	d.Facts.Returned, d.Facts.Resolved = maps.Clone(c.Facts.Returned), maps.Clone(c.Facts.Resolved)
+	d.Facts.Returned = maps.Clone(c.Facts.Returned)
 	d.Metrics = cloneMetrics(c.Metrics)
 	return &d
 }
@@ -166,6 +175,14 @@ func (c *Capture) OfType(types ...string) []*Span {
 		}
 	}
 	return found
+}
+
+// mode is the trace mode that handlers are to have.
+func (c *Capture) mode() string {
+	if c.Facts.Mode == "" {
+		return "continue"
+	}
+	return c.Facts.Mode
 }
 
 // quiet is true where no span is to be expected for an operation.

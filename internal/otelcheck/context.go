@@ -27,7 +27,7 @@ var contexts = []Rule{
 
 // foreign is true for scenarios whose messages came from elsewhere.
 func (c *Capture) foreign() bool {
-	return slices.Contains([]string{"garbled", "untrusted", "old", "hops", "skew", "undecodable"}, c.Scenario)
+	return slices.Contains([]string{"garbled", "untrusted", "old", "hops", "skew", "created ahead", "undecodable"}, c.Scenario)
 }
 
 func checkCreation(c *Capture) (r []string) {
@@ -102,6 +102,9 @@ func checkLinks(c *Capture) (r []string) {
 
 func checkParent(c *Capture) (r []string) {
 	for _, s := range c.OfType("process") {
+		if got := s.Attributes.Text("async.trace.mode"); got != c.mode() {
+			(*report)(&r).add("span %q has the trace mode %q, want %q", s.Name, got, c.mode())
+		}
 		_, batch := s.Attributes[semconv.MessagingBatchMessageCountKey]
 		sc := c.created(s.Attributes.Text(semconv.MessagingMessageIDKey))
 		want := trace.SpanContext{}
@@ -109,7 +112,7 @@ func checkParent(c *Capture) (r []string) {
 		case c.Facts.Ambient.IsValid() && c.Scenario != "ambient request":
 			want = c.Facts.Ambient
 		case batch, slices.Contains([]string{"old", "hops"}, c.Scenario):
-		case s.Attributes.Text("async.trace.mode") == "continue":
+		case c.mode() == "continue":
 			want = sc
 		}
 		if !same(s.Parent, want) {

@@ -57,7 +57,7 @@ func hostile(random *rand.Rand, i int) map[string]string {
 		transport.MetaTraceparent:       traceparent,
 		transport.MetaTracestate:        []string{list(sizes[i%8]), mark, mark + "=" + strings.Repeat("x", 300), "\r\n" + member(), ""}[i%5],
 		transport.MetaBaggage:           []string{list(sizes[(i+3)%8]), member() + ";" + mark + "=" + mark, "=" + mark, mark + "=%zz", strings.Repeat("a", 8193) + "=" + mark, member() + "\x00"}[i%6],
-		transport.MetaHops:              []string{"-1", "0", "31", "99999999999999999999", mark}[i%5],
+		transport.MetaHops:              []string{"-1", "0", "31", "77", "99999999999999999999", mark}[i%6],
 		transport.MetaFailedTraceparent: []string{"", traceparent, mark}[i%3],
 	}
 }
@@ -131,6 +131,9 @@ func TestOfAStrangersTraceNothingIsBelieved(t *testing.T) {
 				sent++
 				if w.Metadata[transport.MetaBaggage] != "" || w.Metadata[transport.MetaTracestate] != "" || strings.Contains(fmt.Sprint(w.Metadata), mark) {
 					t.Errorf("a handler's message carries %v", w.Metadata)
+				}
+				if hops := w.Metadata[transport.MetaHops]; hops != "1" {
+					t.Errorf("a handler's message has come through %s handlers, want 1: the first that can be believed", hops)
 				}
 			}
 			if sent != messages {

@@ -87,7 +87,7 @@ func newLab(t *testing.T, name string, s setup) *lab {
 		t: t, recorder: otelcheck.NewRecorder(s.sampler), namespace: "otel" + strings.ReplaceAll(uuid.NewString(), "-", "")[:10],
 		handled: make(chan struct{}, 20000),
 	}
-	l.facts.Returned, l.facts.Resolved = map[string]time.Time{}, map[string]time.Time{}
+	l.facts.Returned = map[string]time.Time{}
 	l.tap = otelcheck.NewTap(openTransport(t, name))
 	if s.tap != nil {
 		s.tap(l.tap)

@@ -81,13 +81,21 @@ func checkCounts(c *Capture) (r []string) {
 	count("messaging.client.operation.duration", len(c.OfType("send", "receive", "settle")))
 	count("messaging.client.operation.duration", 0, semconv.MessagingOperationTypeProcess)
 	count("messaging.process.duration", len(c.OfType("process")))
-	own, dead := 0, 0
+	own, dead, again, retried := 0, 0, 0, c.Facts.Immediate
 	for _, w := range c.Sent {
 		if w.Publication.Direct || w.Publication.Group != "" {
 			own++
 		}
+		if w.Publication.Group != "" && w.Metadata[transport.MetaDeadPending] == "" {
+			retried++
+		}
 		if w.Metadata[transport.MetaDeadReason] != "" && w.Publication.Direct {
 			dead++
+		}
+	}
+	for _, w := range c.Received {
+		if w.Redelivered && !c.reply(w) {
+			again++
 		}
 	}
 	deliveries := len(c.Received)
@@ -97,6 +105,14 @@ func checkCounts(c *Capture) (r []string) {
 	count("messaging.client.sent.messages", c.Facts.Messages+own)
 	count("messaging.client.consumed.messages", deliveries)
 	count("async.message.dead_lettered", dead)
+	count("async.message.dead_letter_failures", 0)
+	count("async.message.redeliveries", again)
+	count("async.process.retries", retried)
+	for name, counted := range map[string]bool{"async.publish.pending": c.Facts.Messages > 0, "async.process.active": len(c.OfType("process")) > 0} {
+		if got := len(c.metric(name).points()) > 0; got != counted {
+			(*report)(&r).add("the metric %s is there: %t, want %t", name, got, counted)
+		}
+	}
 	for name, spans := range map[string][]*Span{
 		"messaging.client.operation.duration": c.OfType("send", "receive", "settle"), "messaging.process.duration": c.OfType("process"),
 	} {
@@ -136,6 +152,9 @@ func checkCardinality(c *Capture) (r []string) {
 	return r
 }
 
+// ahead are the phases that cannot be measured in the scenarios whose senders' clocks are ahead.
+var ahead = map[string][]string{"skew": {"queue", "receive", "total"}, "created ahead": {"total"}}
+
 func checkSkew(c *Capture) (r []string) {
 	for _, m := range c.metrics() {
 		for _, p := range m.points() {
@@ -144,22 +163,30 @@ func checkSkew(c *Capture) (r []string) {
 			}
 		}
 	}
-	if c.Scenario != "skew" {
+	if c.quiet() {
 		return r
 	}
-	if n := c.metric("async.message.clock_skew").count(); n != 1 {
-		(*report)(&r).add("the clock skew was counted %d times, want 1", n)
+	if n := c.metric("async.message.clock_skew").count(); n != int64(c.Facts.Skewed) {
+		(*report)(&r).add("the clock skew was counted %d times, want %d", n, c.Facts.Skewed)
 	}
-	if n := c.metric("async.message.queue.duration").count(); n != 0 {
-		(*report)(&r).add("a queue duration was recorded")
+	skewed, told := ahead[c.Scenario], 0
+	for _, phase := range skewed {
+		if n := c.metric("async.message." + phase + ".duration").count(); n != 0 {
+			(*report)(&r).add("a duration of the phase %s was recorded", phase)
+		}
 	}
-	for _, s := range c.OfType("process") {
-		if !s.Attributes["async.clock_skew"].AsBool() {
-			(*report)(&r).add("span %q does not tell of the clock skew", s.Name)
+	for _, s := range c.OfType("process", "receive") {
+		if s.Attributes["async.clock_skew"].AsBool() {
+			told++
 		}
-		if _, set := s.Attributes["async.queue.duration"]; set {
-			(*report)(&r).add("span %q has a queue duration", s.Name)
+		for _, phase := range skewed {
+			if _, set := s.Attributes[attribute.Key("async."+phase+".duration")]; set {
+				(*report)(&r).add("span %q has a duration of the phase %s", s.Name, phase)
+			}
 		}
+	}
+	if told != c.Facts.Skewed {
+		(*report)(&r).add("%d spans tell of the clock skew, want %d", told, c.Facts.Skewed)
 	}
 	return r
 }

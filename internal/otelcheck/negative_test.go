@@ -1,6 +1,7 @@
 package otelcheck_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -23,6 +24,11 @@ func first(c *otelcheck.Capture, operationType string) *otelcheck.Span {
 	return c.OfType(operationType)[0]
 }
 
+func last(c *otelcheck.Capture, operationType string) *otelcheck.Span {
+	all := c.OfType(operationType)
+	return slices.MaxFunc(all, func(a, b *otelcheck.Span) int { return a.Start.Compare(b.Start) })
+}
+
 var stranger = trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{9}, SpanID: trace.SpanID{9}, TraceFlags: trace.FlagsSampled})
 
 // instrument replaces the data of a metric.
@@ -34,6 +40,18 @@ func instrument(c *otelcheck.Capture, name string, change func(m *metricdata.Met
 			}
 		}
 	}
+}
+
+// uncounted takes away what a counter has counted.
+func uncounted(c *otelcheck.Capture, name string) {
+	instrument(c, name, func(m *metricdata.Metrics) { m.Data = metricdata.Sum[int64]{} })
+}
+
+// replaced has a metric record what another one records.
+func replaced(c *otelcheck.Capture, name, by string) {
+	var data metricdata.Aggregation
+	instrument(c, by, func(m *metricdata.Metrics) { data = m.Data })
+	instrument(c, name, func(m *metricdata.Metrics) { m.Data = data })
 }
 
 // wrongs has at least one wrong instrumentation for each rule.
@@ -106,6 +124,13 @@ var wrongs = map[string][]wrong{
 	"R15": {
 		{"sync", func(c *otelcheck.Capture) { first(c, "process").Parent = trace.SpanContext{} }},
 		{"linked", func(c *otelcheck.Capture) { s := first(c, "process"); s.Parent = s.Links[0].Context }},
+		{"linked", func(c *otelcheck.Capture) {
+			s := first(c, "process")
+			s.Parent, s.Attributes["async.trace.mode"] = s.Links[0].Context, attribute.StringValue("continue")
+		}},
+		{"untrusted", func(c *otelcheck.Capture) {
+			first(c, "process").Attributes["async.trace.mode"] = attribute.StringValue("continue")
+		}},
 		{"ambient", func(c *otelcheck.Capture) { s := first(c, "process"); s.Parent = s.Links[0].Context }},
 	},
 	"R16": {{"ambient request", func(c *otelcheck.Capture) { s := first(c, "process"); s.Links = s.Links[:1] }}},
@@ -153,6 +178,9 @@ var wrongs = map[string][]wrong{
 	"R25": {{"sync", func(c *otelcheck.Capture) { c.Ended-- }}},
 	"R26": {
 		{"async", func(c *otelcheck.Capture) { s := first(c, "send"); s.End = s.Start }},
+		{"async", func(c *otelcheck.Capture) { s := first(c, "send"); s.End = c.Answered["m-1"].Add(-time.Microsecond) }},
+		{"sync", func(c *otelcheck.Capture) { s := first(c, "send"); s.End = c.Answered["m-1"].Add(-time.Microsecond) }},
+		{"abandoned", func(c *otelcheck.Capture) { s := first(c, "send"); s.End = c.Answered["m-1"].Add(-time.Microsecond) }},
 		{"sync", func(c *otelcheck.Capture) { s := first(c, "send"); s.End = s.End.Add(time.Hour) }},
 	},
 	"R27": {{"abandoned", func(c *otelcheck.Capture) { first(c, "send").Status = codes.Unset }}},
@@ -168,6 +196,12 @@ var wrongs = map[string][]wrong{
 				s.Attributes["async.queue.duration"] = attribute.Float64Value(1)
 			}
 		}},
+		{"dead and replayed", func(c *otelcheck.Capture) {
+			last(c, "process").Attributes["async.delivery.attempt"] = attribute.IntValue(3)
+		}},
+		{"dead and replayed", func(c *otelcheck.Capture) {
+			last(c, "process").Attributes["async.queue.duration"] = attribute.Float64Value(1)
+		}},
 	},
 	"R30": {
 		{"sync", func(c *otelcheck.Capture) {
@@ -177,6 +211,31 @@ var wrongs = map[string][]wrong{
 		{"sync", func(c *otelcheck.Capture) {
 			first(c, "send").Attributes["async.send.duration"] = attribute.Float64Value(7)
 		}},
+		{"phases", func(c *otelcheck.Capture) {
+			// All of it is taken for the time in the queue.
+			a := first(c, "process").Attributes
+			a["async.queue.duration"] = a["async.total.duration"]
+		}},
+		{"phases", func(c *otelcheck.Capture) {
+			a := first(c, "process").Attributes
+			a["async.receive.duration"] = a["async.process.duration"]
+		}},
+		{"phases", func(c *otelcheck.Capture) { delete(first(c, "process").Attributes, "async.receive.duration") }},
+		{"phases", func(c *otelcheck.Capture) {
+			first(c, "process").Attributes["async.queue.clock"] = attribute.StringValue("broker")
+		}},
+		{"retried", func(c *otelcheck.Capture) {
+			for _, s := range c.OfType("process") {
+				s.Attributes["async.queue.duration"] = attribute.Float64Value(s.Start.Sub(time.Unix(0, 0)).Seconds())
+			}
+		}},
+		{"phases", func(c *otelcheck.Capture) { replaced(c, "async.message.queue.duration", "messaging.process.duration") }},
+		{"phases", func(c *otelcheck.Capture) { replaced(c, "async.message.total.duration", "messaging.process.duration") }},
+		{"retried", func(c *otelcheck.Capture) {
+			replaced(c, "async.message.receive.duration", "messaging.process.duration")
+		}},
+		{"batch handler", func(c *otelcheck.Capture) { delete(first(c, "process").Links[0].Attributes, "async.queue.duration") }},
+		{"batch handler", func(c *otelcheck.Capture) { delete(first(c, "process").Attributes, "async.total.duration") }},
 	},
 	"R31": {{"phases", func(c *otelcheck.Capture) { s := first(c, "send"); s.End = s.Start }}},
 	"R32": {
@@ -186,6 +245,12 @@ var wrongs = map[string][]wrong{
 		{"sync", func(c *otelcheck.Capture) {
 			instrument(c, "messaging.process.duration", func(m *metricdata.Metrics) { m.Name = "messaging.process.time" })
 		}},
+		{"retried", func(c *otelcheck.Capture) { uncounted(c, "async.process.retries") }},
+		{"in process", func(c *otelcheck.Capture) { uncounted(c, "async.process.retries") }},
+		{"redelivered", func(c *otelcheck.Capture) { uncounted(c, "async.message.redeliveries") }},
+		{"dead and replayed", func(c *otelcheck.Capture) { uncounted(c, "async.message.dead_lettered") }},
+		{"sync", func(c *otelcheck.Capture) { uncounted(c, "async.process.active") }},
+		{"sync", func(c *otelcheck.Capture) { uncounted(c, "async.publish.pending") }},
 		{"retried", func(c *otelcheck.Capture) {
 			instrument(c, "messaging.client.consumed.messages", func(m *metricdata.Metrics) { m.Data = metricdata.Sum[int64]{IsMonotonic: true} })
 		}},
@@ -210,6 +275,11 @@ var wrongs = map[string][]wrong{
 		}},
 		{"skew", func(c *otelcheck.Capture) {
 			first(c, "process").Attributes["async.queue.duration"] = attribute.Float64Value(-3600)
+		}},
+		{"created ahead", func(c *otelcheck.Capture) { uncounted(c, "async.message.clock_skew") }},
+		{"created ahead", func(c *otelcheck.Capture) { delete(first(c, "process").Attributes, "async.clock_skew") }},
+		{"sync", func(c *otelcheck.Capture) {
+			first(c, "process").Attributes["async.clock_skew"] = attribute.BoolValue(true)
 		}},
 	},
 	"R35": {{"unsampled", func(c *otelcheck.Capture) {

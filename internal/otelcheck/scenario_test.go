@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,7 +59,6 @@ func sending() []scenario {
 			l.facts.Returned["m-1"] = time.Now()
 			l.facts.Messages++
 			l.must(receipt.Wait(l.t.Context()))
-			l.facts.Resolved["m-1"] = time.Now()
 			l.await(1)
 			stop()
 		}},
@@ -147,7 +147,7 @@ func sending() []scenario {
 			s := l.uses(spec(async.KindCommand, "Ratio"))
 			l.on(s, nil)
 			stop := l.run(context.Background())
-			l.facts.Ratio = true
+			l.facts.Ratio, l.facts.Mode = true, "link"
 			const n = 200
 			for i := range n {
 				l.must(l.send(context.Background(), s, "m-"+strconv.Itoa(i)))
@@ -246,7 +246,7 @@ func handling() []scenario {
 		}},
 		{"in process", setup{}, func(l *lab) {
 			s := l.uses(spec(async.KindCommand, "InProcess"))
-			s.Policy.Retry.Immediate = new(uint32(1))
+			s.Policy.Retry.Immediate, l.facts.Immediate = new(uint32(1)), 1
 			l.on(s, func(_ context.Context, calls int) error {
 				if calls == 0 {
 					return errLate
@@ -292,7 +292,8 @@ func handling() []scenario {
 		}},
 		{"linked", setup{}, func(l *lab) {
 			s := l.uses(spec(async.KindCommand, "Linked"))
-			l.on(s, nil, async.WithTraceMode(async.TraceLink))
+			s.Policy.Trace, l.facts.Mode = async.TraceLink, "link"
+			l.on(s, nil)
 			stop := l.run(context.Background())
 			l.must(l.send(context.Background(), s, "m-1"))
 			l.await(1)
@@ -326,10 +327,15 @@ func handling() []scenario {
 			end()
 		}},
 		injected("garbled", map[string]string{transport.MetaTraceparent: "00-xyz"}),
-		injected("untrusted", map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaBaggage: "customer=7"}, async.WithTraceMode(async.TraceUntrusted)),
-		injected("old", map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaCreatedAt: ago(time.Hour)}),
+		{"untrusted", setup{}, func(l *lab) {
+			s := spec(async.KindCommand, "Untrusted")
+			s.Policy.Trace, l.facts.Mode = async.TraceUntrusted, "untrusted"
+			l.receive(s, map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaBaggage: "customer=7", transport.MetaHops: "77"})
+		}},
+		injected("old", map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaCreatedAt: ago(2 * time.Hour), transport.MetaSentAt: ago(time.Hour)}),
 		injected("hops", map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaHops: "32"}),
-		injected("skew", map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaSentAt: ago(-time.Hour), transport.MetaCreatedAt: ago(-time.Hour)}),
+		skewed("skew", map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaSentAt: ago(-time.Hour), transport.MetaCreatedAt: ago(-time.Hour)}),
+		skewed("created ahead", map[string]string{transport.MetaTraceparent: elsewhere, transport.MetaSentAt: ago(time.Second), transport.MetaCreatedAt: ago(-time.Hour)}),
 		{"undecodable", setup{}, func(l *lab) {
 			s := l.uses(spec(async.KindCommand, "Undecodable"))
 			l.facts.Fails = true
@@ -346,18 +352,44 @@ func handling() []scenario {
 func ago(d time.Duration) string { return strconv.FormatInt(time.Now().Add(-d).UnixNano(), 10) }
 
 // injected is a scenario with one message that another program sent.
-func injected(name string, metadata map[string]string, opts ...async.SubscribeOption) scenario {
-	return scenario{name, setup{}, func(l *lab) {
-		s := l.uses(spec(async.KindCommand, "Injected"))
-		l.on(s, nil, opts...)
-		stop := l.run(context.Background())
-		l.inject(s, "m-1", metadata)
-		l.await(1)
-		stop()
-	}}
+func injected(name string, metadata map[string]string) scenario {
+	return scenario{name, setup{}, func(l *lab) { l.receive(spec(async.KindCommand, "Injected"), metadata) }}
 }
 
-// dieAndReplay has a message fail, be tried again, and end as a dead letter; takes that and sends it again as it is.
+// skewed is injected by a sender whose clock is ahead.
+func skewed(name string, metadata map[string]string) scenario {
+	s := injected(name, metadata)
+	play := s.play
+	s.play = func(l *lab) {
+		l.facts.Skewed = 1
+		play(l)
+	}
+	return s
+}
+
+// receive handles one message that another program sent.
+func (l *lab) receive(s *async.Spec, metadata map[string]string) {
+	l.t.Helper()
+	l.on(l.uses(s), nil)
+	stop := l.run(context.Background())
+	l.inject(s, "m-1", metadata)
+	l.await(1)
+	stop()
+}
+
+// revive makes of a dead letter what the operator's tool sends: the same message without what its failure has added, with all its
+// attempts.
+func revive(md map[string]string) {
+	for name := range md {
+		if strings.HasPrefix(name, "async-dead-") {
+			delete(md, name)
+		}
+	}
+	delete(md, transport.MetaAttempt)
+	md[transport.MetaSentAt] = transport.FormatInstant(time.Now())
+}
+
+// dieAndReplay has a message fail, be tried again, and end as a dead letter; takes that and replays it.
 func (l *lab) dieAndReplay() {
 	s := l.uses(spec(async.KindCommand, "Dead"))
 	l.facts.Fails = true
@@ -392,8 +424,7 @@ func (l *lab) dieAndReplay() {
 	})
 	done := make(chan error, 1)
 	again := taken[0].Message()
-	delete(again.Metadata, transport.MetaAttempt)
-	again.Metadata[transport.MetaAttempt] = "3"
+	revive(again.Metadata)
 	l.must(transport.SenderOf(l.tap.Transport).Send(context.Background(), transport.Publication{Topic: topic, Group: s.Group, RoutingKey: s.Type}, again, func(err error) { done <- err }))
 	l.must(<-done)
 	taken[0].Settle(transport.Ack, func(err error) { done <- err })

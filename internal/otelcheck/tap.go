@@ -27,6 +27,7 @@ type Tap struct {
 	sent, received []Wire
 	settled        int
 	held           []func(error)
+	answered       map[string]time.Time
 }
 
 var (
@@ -46,6 +47,9 @@ func (t *Tap) Send(ctx context.Context, p transport.Publication, msg *message.Me
 	t.mu.Lock()
 	t.sent = append(t.sent, Wire{Publication: p, Metadata: maps.Clone(msg.Metadata), Payload: string(msg.Payload)})
 	t.mu.Unlock()
+	if !p.Direct && p.Group == "" {
+		done = t.noting(msg.Metadata[transport.MetaID], done)
+	}
 	switch {
 	case t.Hold:
 		t.mu.Lock()
@@ -56,6 +60,20 @@ func (t *Tap) Send(ctx context.Context, p transport.Publication, msg *message.Me
 		return t.sender.Send(ctx, p, msg, done)
 	}
 	return t.sender.Send(ctx, p, msg, func(err error) { time.AfterFunc(t.ConfirmAfter, func() { done(err) }) })
+}
+
+// noting notes when the answer to the sending of a message is given to whoever has sent it.
+func (t *Tap) noting(id string, done func(error)) func(error) {
+	return func(err error) {
+		now := time.Now()
+		t.mu.Lock()
+		if t.answered == nil {
+			t.answered = make(map[string]time.Time)
+		}
+		t.answered[id] = now
+		t.mu.Unlock()
+		done(err)
+	}
 }
 
 // Close gives up what was held, and closes.
@@ -75,7 +93,7 @@ func (t *Tap) Consume(ctx context.Context, s transport.Subscription, receive fun
 	return t.consumer.Consume(ctx, s, func(d transport.Delivery) {
 		msg := d.Message()
 		t.mu.Lock()
-		t.received = append(t.received, Wire{Metadata: maps.Clone(msg.Metadata), Payload: string(msg.Payload), Redelivered: d.Redeliveries() > 0})
+		t.received = append(t.received, Wire{Metadata: maps.Clone(msg.Metadata), Payload: string(msg.Payload), Redelivered: d.Redeliveries() > 0, At: time.Now()})
 		t.mu.Unlock()
 		tapped := &tappedDelivery{Delivery: d, tap: t, counted: s.Kind != transport.KindReply}
 		if tagged, ok := d.(transport.Tagged); ok {
@@ -118,6 +136,10 @@ func (t *Tap) Fill(c *Capture) {
 	defer t.mu.Unlock()
 	caps := t.Capabilities()
 	c.System, c.Reports = caps.System, caps.Settlement == transport.Native
+	if c.Answered == nil {
+		c.Answered = make(map[string]time.Time, len(t.answered))
+	}
+	maps.Copy(c.Answered, t.answered)
 	c.Sent, c.Received, c.Settled = append(c.Sent, t.sent...), append(c.Received, t.received...), c.Settled+t.settled
 }
 

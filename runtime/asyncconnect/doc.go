@@ -5,7 +5,7 @@
 //
 //	server := connect.NewServer()
 //	ordersv1connect.RegisterOrdersHandler(server, handler)
-//	connecthttp.Mount(mux, server)            // HTTP: Connect, gRPC and gRPC-Web
+//	asyncconnect.Mount(rt, mux, server)       // HTTP: Connect, gRPC and gRPC-Web, with limits on what is read
 //	err := asyncconnect.Serve(rt, server)     // and the broker
 //
 // # Both ends

@@ -64,6 +64,7 @@ func WithForwardedHeaders(names ...string) ForwardOption {
 // Nobody may call without [WithAuthenticator] or [AllowAnonymous]: Forward is an error then. So is a forwarded header that
 // the wire keeps for itself, a service that is not linked
 // in, one without events and commands, an rpc that has a handler on server already, and one that the configuration gives to HTTP.
+// What a server forwards it cannot [Serve] too: that needs a server of its own.
 //
 // The error of a call has a code for each thing that can become of a send: InvalidArgument (the message cannot be sent),
 // ResourceExhausted (too large, or too many wait), Unavailable (nobody consumes the command, or the broker takes nothing at present: try again),
@@ -101,6 +102,7 @@ func Forward(rt *async.Runtime, server *connect.Server, services ...ForwardOptio
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("asyncconnect: forward: %w", err)
 	}
+	forwards.add(server, methods)
 	server.Register(methods...)
 	return nil
 }

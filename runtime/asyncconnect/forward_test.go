@@ -151,6 +151,22 @@ func TestForwardTellsWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestAServerForwardsOrIsServed(t *testing.T) {
+	t.Parallel()
+	rt := newPlace(t, memory).open(t, "version: 1\n")
+	server := connect.NewServer()
+	if err := asyncconnect.Forward(rt, server, asyncconnect.AllowAnonymous(), callsService); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, asyncconnect.Serve(rt, server), connect.CodeUnknown, "/acme.calls.v1.Calls/Note", "for ever", "another connect.Server")
+	other := connect.NewServer()
+	callsv1connect.RegisterCallsHandler(other, callsv1connect.UnimplementedCallsHandler{})
+	if err := asyncconnect.Serve(rt, other); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, asyncconnect.Forward(rt, other, asyncconnect.AllowAnonymous(), callsService), connect.CodeUnknown, "/acme.calls.v1.Calls/Note has a handler", "another connect.Server")
+}
+
 func TestEachSendErrorHasACode(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -18,7 +18,8 @@ import (
 // later is not seen. The same server may be mounted on HTTP, and what the configuration gives to HTTP is left to that.
 //
 // Rpcs without an annotation are left alone, unless [WithImplicit] is given. Events need a group: the runtime's app, or
-// [async.WithGroup] in [WithSubscribeOptions]. The error tells of all rpcs that cannot be served, streams among them; then nothing is registered.
+// [async.WithGroup] in [WithSubscribeOptions]. The error tells of all rpcs that cannot be served, streams and those that the server
+// forwards ([Forward]) among them; then nothing is registered.
 // An error of the registration itself, such as a second handler for a queue, may come after others were registered.
 func Serve(rt *async.Runtime, server *connect.Server, opts ...ServeOption) error {
 	var o serveOptions
@@ -32,6 +33,10 @@ func Serve(rt *async.Runtime, server *connect.Server, opts ...ServeOption) error
 	)
 	for spec := range server.Specs() {
 		if !o.implicit && unannotated(spec) {
+			continue
+		}
+		if forwards.has(server, spec.Procedure) {
+			errs = append(errs, fmt.Errorf("%s is forwarded to the broker by this server, and what it forwards would come back to it for ever; serve another connect.Server", spec.Procedure))
 			continue
 		}
 		described, err := describe(spec, o.implicit)

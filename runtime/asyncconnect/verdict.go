@@ -19,7 +19,7 @@ type handlerError struct {
 	err    error
 }
 
-// Error returns the handler's own text, which stays here.
+// Error returns the handler's own text. It is no reply's: it goes into the log and, where dead letters are kept, into theirs.
 func (e *handlerError) Error() string { return e.err.Error() }
 
 // Unwrap lets the runtime find the status first.

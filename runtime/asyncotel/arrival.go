@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	async "github.com/asyncpb/async/runtime"
 )
 
@@ -19,8 +21,16 @@ type arrival struct {
 func arrivalOf(d async.ReceivedDelivery, from *origin, at time.Time) (a arrival) {
 	a.waited, a.known, a.skewed = since(at, from.sent)
 	a.again = d.Delivery != nil && d.Delivery.Redeliveries() > 0
-	a.first = d.Attempt <= 1 && !a.again
+	a.first = d.Attempt <= 1 && !a.again && !from.failed
 	return a
+}
+
+// attributes tell of the time in the queue, if it is one.
+func (a arrival) attributes() []attribute.KeyValue {
+	if !a.known || !a.first {
+		return nil
+	}
+	return []attribute.KeyValue{keyQueueDuration.Float64(a.waited.Seconds()), keyQueueClock.String(queueClockProducer)}
 }
 
 // countArrival counts a redelivery and a skewed clock for o, and the time in the queue if it is one.
@@ -28,14 +38,10 @@ func (p *endpoint) countArrival(ctx context.Context, a arrival, o *operation, qu
 	if a.again {
 		o.success.add(countedRedeliveries, 1)
 	}
-	countSkew(a, o)
-	if queued && a.known && a.first {
-		p.instruments.queue.record(ctx, a.waited.Seconds(), p.process.success)
-	}
-}
-
-func countSkew(a arrival, o *operation) {
 	if a.skewed {
 		o.success.add(countedSkew, 1)
+	}
+	if queued && a.known && a.first {
+		p.instruments.queue.record(ctx, a.waited.Seconds(), p.process.success)
 	}
 }

@@ -54,13 +54,13 @@ const (
 	keyTraceMode        = attribute.Key("async.trace.mode")
 	keyContextMissing   = attribute.Key("async.context.missing")
 	keyLinkType         = attribute.Key("async.link.type")
+	keyLinkUntrusted    = attribute.Key("async.link.untrusted")
 	keyAttemptNumber    = attribute.Key("async.attempt")
 	keyQueueClock       = attribute.Key("async.queue.clock")
 	headerPrefix        = "async.header."
 	queueClockProducer  = "producer"
 	rpcSystem           = "async"
 	linkFailedAttempt   = "failed_attempt"
-	linkUntrusted       = "untrusted"
 	operationPublish    = "publish"
 	operationCreate     = "create"
 	operationRequest    = "request"

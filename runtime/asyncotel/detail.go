@@ -66,7 +66,8 @@ func WithAttributes(attributes ...attribute.KeyValue) Option {
 }
 
 // WithAttributeFilter keeps those attributes of spans, links and metrics for which keep returns true. It is called from many
-// goroutines at once, with attributes of which the conventions require some. By default all are kept.
+// goroutines at once, with attributes of which the conventions require some; async.link.untrusted, which samplers need, stays in any case.
+// By default all are kept.
 func WithAttributeFilter(keep func(spec *async.Spec, a attribute.KeyValue) bool) Option {
 	return optionFunc(func(s *settings) { s.keep = keep })
 }
@@ -80,8 +81,8 @@ func WithFilter(f func(ctx context.Context, spec *async.Spec) bool) Option {
 
 // WithDestinationTemplate gives destinations whose names are many a name of which there are few: what f returns is
 // messaging.destination.template, and stands in the names of spans, and in metrics, in the place of the destination's own
-// name; spans keep that as an attribute. "" is no template. It is called once for each operation of an rpc, and for each message
-// that a Watermill middleware produces. By default there are no templates.
+// name; spans keep that as an attribute. "" is no template. It is called once for each operation of an rpc, and now and then for a
+// topic to which a Watermill middleware sends: metrics name such a topic by its template or not at all. By default there are no templates.
 func WithDestinationTemplate(f func(spec *async.Spec, destination string) string) Option {
 	return optionFunc(func(s *settings) { s.template = f })
 }

@@ -31,6 +31,7 @@ type endpoint struct {
 	call                *operation
 
 	messageType attribute.KeyValue
+	produced    produced // what a Watermill middleware sends
 }
 
 // operation is a kind of operation of an endpoint: its span's name, its attributes, and those of its metrics.
@@ -76,13 +77,6 @@ func (p *endpoint) kept(attributes []attribute.KeyValue) []attribute.KeyValue {
 // startsWith is kept as an option of spans.
 func (p *endpoint) startsWith(attributes ...attribute.KeyValue) trace.SpanStartOption {
 	return trace.WithAttributes(p.kept(attributes)...)
-}
-
-// linked is a link to a creation context; see link.
-func (p *endpoint) linked(creation trace.SpanContext, mode async.TraceMode, more ...attribute.KeyValue) trace.Link {
-	l := link(creation, mode, more...)
-	l.Attributes = p.kept(l.Attributes)
-	return l
 }
 
 // with returns a copy of attributes with one more.
@@ -173,13 +167,14 @@ func (p *endpoint) prepareReceive(s transport.Subscription) {
 func (p *endpoint) internal(name string, d transport.Destination) *operation {
 	o := &operation{name: name, span: name, kind: trace.SpanKindInternal}
 	attributes := with(p.attributes, keySystem.String(p.capabilities.System), keyOperationName.String(name), p.messageType)
-	o.span, attributes, _ = p.place(name, attributes, d)
+	o.span, attributes, _ = p.place(name, attributes, d, true)
 	o.start = []trace.SpanStartOption{trace.WithSpanKind(o.kind), p.startsWith(attributes...)}
 	return o
 }
 
-// place adds the destination to the name of a span and to the attributes that it shares with metrics; apart are those that it has alone.
-func (p *endpoint) place(span string, shared []attribute.KeyValue, d transport.Destination) (name string, both, apart []attribute.KeyValue) {
+// place adds the destination to the name of a span and to the attributes that it shares with metrics, if they may have that; apart are
+// those that it has alone.
+func (p *endpoint) place(span string, shared []attribute.KeyValue, d transport.Destination, measured bool) (name string, both, apart []attribute.KeyValue) {
 	if d.Name == "" || d.Temporary || d.Anonymous {
 		return span, shared, nil
 	}
@@ -188,6 +183,9 @@ func (p *endpoint) place(span string, shared []attribute.KeyValue, d transport.D
 		if template := p.template(p.Spec, d.Name); template != "" {
 			return span + " " + template, append(shared, keyTemplate.String(template)), []attribute.KeyValue{named}
 		}
+	}
+	if !measured {
+		return span + " " + d.Name, shared, []attribute.KeyValue{named}
 	}
 	return span + " " + d.Name, append(shared, named), nil
 }
@@ -203,10 +201,15 @@ func (p *endpoint) prepareReply() {
 
 // operation prepares one kind of operation. more are attributes of its spans only.
 func (p *endpoint) operation(name, typ string, kind trace.SpanKind, d transport.Destination, more ...attribute.KeyValue) *operation {
+	return p.prepare(name, typ, kind, d, true, more)
+}
+
+// prepare is operation, whose metrics name the destination if it is measured: it must be one of few then.
+func (p *endpoint) prepare(name, typ string, kind trace.SpanKind, d transport.Destination, measured bool, more []attribute.KeyValue) *operation {
 	o := &operation{name: name, typ: typ, kind: kind}
 	shared := with(p.attributes, keySystem.String(p.capabilities.System), keyOperationName.String(name))
 	var apart []attribute.KeyValue
-	o.span, shared, apart = p.place(name, shared, d)
+	o.span, shared, apart = p.place(name, shared, d, measured)
 	if describer, ok := p.Transport.(transport.Describer); ok {
 		address, port := describer.Server()
 		if address != "" {

@@ -8,12 +8,19 @@ import (
 )
 
 // LogHandler returns a handler that adds trace_id and span_id to every record that is logged in the context of a span, and
-// hands it to next. The runtime logs what concerns a message in the context of its span:
+// hands it to next. It is for the logger that a program's own handlers use, with their context:
 //
-//	async.WithLogger(slog.New(asyncotel.LogHandler(slog.NewJSONHandler(os.Stderr, nil))))
+//	log := slog.New(asyncotel.LogHandler(slog.NewJSONHandler(os.Stderr, nil)))
 //
-// The attributes are those of the record: they stand inside of a group that is open.
-func LogHandler(next slog.Handler) slog.Handler { return logHandler{next} }
+// What the runtime itself logs of a message, in the context of its span, has the ids by [async.WithTelemetry] alone; that logger
+// may be the same. The attributes are those of the record: they stand inside of a group that is open. A handler that was returned here
+// is returned as it is.
+func LogHandler(next slog.Handler) slog.Handler {
+	if marks, ok := next.(logHandler); ok {
+		return marks
+	}
+	return logHandler{next}
+}
 
 type logHandler struct{ slog.Handler }
 

@@ -78,8 +78,9 @@ func WithPropagator(p propagation.TextMapPropagator) Option {
 // [async.TraceContinue].
 func WithTraceMode(m async.TraceMode) Option { return optionFunc(func(s *settings) { s.mode = m }) }
 
-// WithMaxTraceAge bounds the age of a message whose trace a handler goes on with; for an older one it begins a new trace that
-// links to it. Default 15 minutes; zero or less is no bound.
+// WithMaxTraceAge bounds how long a message may have waited, since it was handed to the broker or since a delayed one was due, for its handler to
+// go on with its trace; after that the handler begins a new one that links to it. Retries, dead letters and their replays go on
+// with their trace in any case. Default 15 minutes; zero or less is no bound.
 func WithMaxTraceAge(d time.Duration) Option { return optionFunc(func(s *settings) { s.maxAge = d }) }
 
 // WithMaxHops bounds how many handlers a trace goes through, one after the other, before a new one begins that links to it. Default

@@ -16,13 +16,13 @@ import (
 type processOperation struct {
 	spanned
 
-	created  time.Time
-	sent     time.Time
+	travel   travel
 	baggage  baggage.Baggage // the handler's too; empty unless the sender is trusted
 	link     [1]trace.Link
 	handler  insideContext // the handler's, as long as it is made of the context that the handling began in
 	settling timedSettle
 	received bool // a receive operation was told of the message before
+	skewed   bool // was counted
 }
 
 // startProcess begins the handling of a message, or of a batch.
@@ -35,8 +35,8 @@ func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.O
 	}
 	d := r.Deliveries[0]
 	from := p.origin(d.Message)
-	op := &processOperation{created: from.created, sent: from.sent, received: r.Received}
-	rel := p.relate(ctx, &from, r.Start, op.link[:0])
+	op := &processOperation{travel: travelOf(&from), received: r.Received}
+	rel := p.relate(ctx, &from, d.Attempt, r.Start, op.link[:0])
 	if rel.mode != async.TraceUntrusted {
 		op.baggage = from.baggage
 	}
@@ -50,12 +50,11 @@ func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.O
 	} else {
 		op.begin(rel.parent, p, p.process, r.Start)
 	}
-	op.given, op.handler = ctx, insideContext{Context: op.ctx, hops: from.hops}
+	op.skewed = a.skewed
+	op.given, op.handler = ctx, insideContext{Context: op.ctx, hops: rel.hops}
 	p.process.success.add(begunProcess, 1)
-	if r.Received {
-		// Whoever pulled it has told the rest.
-		countSkew(a, p.process)
-	} else {
+	if !r.Received {
+		// Of what was pulled, the receiving has told.
 		p.countArrival(op.ctx, a, p.process, true)
 	}
 	if !op.recording() {
@@ -69,9 +68,7 @@ func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.O
 	if a.skewed {
 		op.set(keyClockSkew.Bool(true))
 	}
-	if a.known && a.first {
-		op.set(keyQueueDuration.Float64(a.waited.Seconds()), keyQueueClock.String(queueClockProducer))
-	}
+	op.set(a.attributes()...)
 	if p.tellsContent() {
 		op.set(p.content(d.Message)...)
 	}
@@ -88,9 +85,7 @@ func (p *endpoint) withFailed(links []trace.Link, d async.ReceivedDelivery) []tr
 	if !sc.IsValid() {
 		return links
 	}
-	failure := link(sc, p.mode)
-	failure.Attributes = p.kept([]attribute.KeyValue{keyLinkType.String(linkFailedAttempt)})
-	return append(links, failure)
+	return append(links, p.linked(sc, p.mode, keyLinkType.String(linkFailedAttempt)))
 }
 
 // messageAttributes are those of one received message.
@@ -144,9 +139,8 @@ func (op *processOperation) End(r async.Result) {
 	if r.Fate == async.FateAck && p.Spec.Kind != async.KindRequest {
 		err = nil // dropped by the handler's own will
 	}
-	terminal := r.Fate != async.FateRequeue && r.Fate != async.FateRetry
-	receive, knownReceive, _ := since(done, op.sent)
-	total, knownTotal, skewed := since(done, op.created)
+	terminal := ends(r.Fate)
+	took := op.travel.until(done)
 	if op.recording() {
 		op.set(keyProcessDuration.Float64(max(done.Sub(op.start).Seconds(), 0)))
 		if r.Fate != "" {
@@ -155,77 +149,20 @@ func (op *processOperation) End(r async.Result) {
 		if r.Tries > 1 {
 			op.set(keyAttempts.Int(r.Attempt))
 		}
-		if terminal && knownReceive {
-			op.set(keyReceiveDuration.Float64(receive.Seconds()))
-		}
-		if terminal && knownTotal {
-			op.set(keyTotalDuration.Float64(total.Seconds()))
-		}
-		if skewed {
-			op.set(keyClockSkew.Bool(true))
-		}
+		op.tell(took, terminal)
 	}
-	m, took := op.finish(err, done)
-	i.process.record(op.ctx, took, m)
+	m, handling := op.finish(err, done)
+	i.process.record(op.ctx, handling, m)
 	if !op.received {
 		m.add(countedConsumed, 1)
 	}
 	if r.Tries > 1 {
 		p.process.success.add(countedRetries, r.Tries-1)
 	}
-	if terminal && knownReceive {
-		i.receive.record(op.ctx, receive.Seconds(), m)
+	if took.skewed && !op.skewed {
+		p.process.success.add(countedSkew, 1)
 	}
-	if terminal && knownTotal {
-		i.total.record(op.ctx, total.Seconds(), m)
-	}
-}
-
-// batchProcess is the handling of a batch.
-type batchProcess struct {
-	spanned
-
-	origins []origin
-}
-
-func (p *endpoint) startProcessBatch(ctx context.Context, r *async.Receiving) async.Operation {
-	op := &batchProcess{}
-	links := make([]trace.Link, 0, len(r.Deliveries))
-	for _, d := range r.Deliveries {
-		o := p.origin(d.Message)
-		op.origins = append(op.origins, o)
-		if !o.creation.IsValid() {
-			continue
-		}
-		links = append(links, p.linked(o.creation, p.mode, append(p.messageAttributes(d), p.content(d.Message)...)...))
-	}
-	op.begin(ctx, p, p.process, r.Start, trace.WithLinks(links...), p.startsWith(keyBatchCount.Int(len(r.Deliveries))))
-	op.set(keyTraceMode.String(modeName(p.mode)))
-	p.process.success.add(begunProcess, len(r.Deliveries))
-	for n, d := range r.Deliveries {
-		p.countArrival(op.ctx, arrivalOf(d, &op.origins[n], r.Start), p.process, true)
-	}
-	return op
-}
-
-// End ends the handling of a batch.
-func (op *batchProcess) End(r async.Result) {
-	p, i := op.p, op.p.instruments
-	now := time.Now()
-	p.process.success.add(endedProcess, len(op.origins))
-	op.set(keyProcessDuration.Float64(max(now.Sub(op.start).Seconds(), 0)))
-	m, took := op.finish(r.Err, now)
-	i.process.record(op.ctx, took, m)
-	m.add(countedConsumed, len(op.origins))
-	if r.Err != nil {
-		return
-	}
-	for _, o := range op.origins {
-		if d, known, _ := since(now, o.sent); known {
-			i.receive.record(op.ctx, d.Seconds(), m)
-		}
-		if d, known, _ := since(now, o.created); known {
-			i.total.record(op.ctx, d.Seconds(), m)
-		}
+	if terminal {
+		i.arrived(op.ctx, took, m)
 	}
 }

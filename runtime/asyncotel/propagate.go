@@ -41,12 +41,15 @@ type origin struct {
 	wish     string // the sender's trace mode
 	created  time.Time
 	sent     time.Time
+	due      time.Time // of a delayed send
+	failed   bool      // it was a dead letter before
 }
 
 // origin reads a message. What is not readable is not there: no message fails for its trace.
 func (t *Telemetry) origin(msg *message.Message) origin {
 	md := map[string]string(msg.Metadata)
 	o := origin{created: transport.ParseInstant(md[transport.MetaCreatedAt]), sent: transport.ParseInstant(md[transport.MetaSentAt]), wish: md[transport.MetaTraceMode]}
+	o.due, o.failed = transport.ParseInstant(md[transport.MetaDueAt]), md[transport.MetaFailedTraceparent] != ""
 	if text := md[transport.MetaHops]; text != "" {
 		if n, err := strconv.Atoi(text); err == nil && n > 0 {
 			o.hops = n
@@ -166,11 +169,12 @@ type relation struct {
 	parent context.Context
 	links  []trace.Link
 	mode   async.TraceMode
+	hops   int // of the trace that the span is in: none unless it is the creation's
 }
 
 // relate decides: an ambient span is the parent, else the creation context where the mode and the guards allow it, else
 // nothing is. The creation context is linked in any case; links is room for that.
-func (p *endpoint) relate(ctx context.Context, o *origin, now time.Time, links []trace.Link) relation {
+func (p *endpoint) relate(ctx context.Context, o *origin, attempt int, now time.Time, links []trace.Link) relation {
 	mode := p.modeOf(o)
 	request := p.Spec.Kind == async.KindRequest
 	if request && mode == async.TraceLink {
@@ -184,7 +188,7 @@ func (p *endpoint) relate(ctx context.Context, o *origin, now time.Time, links [
 		return r
 	}
 	r.links = append(r.links, p.linked(o.creation, mode))
-	if mode != async.TraceContinue || p.guarded(o, now) {
+	if mode != async.TraceContinue || p.guarded(o, attempt, now) {
 		return r
 	}
 	ambient := trace.SpanContextFromContext(ctx)
@@ -194,26 +198,39 @@ func (p *endpoint) relate(ctx context.Context, o *origin, now time.Time, links [
 		}
 		r.links = append(r.links, trace.Link{SpanContext: ambient})
 	}
-	r.parent = trace.ContextWithRemoteSpanContext(r.parent, o.creation)
+	r.parent, r.hops = trace.ContextWithRemoteSpanContext(r.parent, o.creation), o.hops
 	return r
 }
 
-// link is the link to a creation context. Of a sender that is not trusted no sampling decision is taken over.
-func link(creation trace.SpanContext, mode async.TraceMode, more ...attribute.KeyValue) trace.Link {
+// linked is a link to a context that a message carries. Of a sender that is not trusted no sampling decision is taken over; no
+// filter takes away the mark by which samplers know that.
+func (p *endpoint) linked(sc trace.SpanContext, mode async.TraceMode, more ...attribute.KeyValue) trace.Link {
+	more = p.kept(more)
 	if mode == async.TraceUntrusted {
-		creation = creation.WithTraceFlags(0).WithTraceState(trace.TraceState{})
-		more = append(more, keyLinkType.String(linkUntrusted))
+		sc = sc.WithTraceFlags(0).WithTraceState(trace.TraceState{})
+		more = append(more, keyLinkUntrusted.Bool(true))
 	}
-	return trace.Link{SpanContext: creation, Attributes: more}
+	return trace.Link{SpanContext: sc, Attributes: more}
 }
 
-// guarded reports whether a trace has become too old or too long to go on.
-func (p *endpoint) guarded(o *origin, now time.Time) bool {
+// guarded reports whether a trace has become too old or too long to go on. A retry, a dead letter and a replay belong to the story of
+// their message however old that is, and a delayed send grows old from when it is due.
+func (p *endpoint) guarded(o *origin, attempt int, now time.Time) bool {
 	if p.maxHops > 0 && o.hops >= p.maxHops {
 		return true
 	}
-	age, known, _ := since(now, o.created)
-	return p.maxAge > 0 && known && age > p.maxAge
+	if p.maxAge <= 0 || attempt > 1 || o.failed {
+		return false
+	}
+	waiting := o.sent
+	if waiting.IsZero() {
+		waiting = o.created
+	}
+	if o.due.After(waiting) {
+		waiting = o.due
+	}
+	age, known, _ := since(now, waiting)
+	return known && age > p.maxAge
 }
 
 // modeName is the value of async.trace.mode.

@@ -18,9 +18,10 @@ import (
 type receiveOperation struct {
 	spanned
 
-	baggage       baggage.Baggage
-	created, sent time.Time
-	resent        atomic.Int32 // the [async.Purpose] with which the runtime stored it again
+	baggage baggage.Baggage
+	travel  travel
+	skewed  bool         // was counted
+	resent  atomic.Int32 // the [async.Purpose] with which the runtime stored it again
 }
 
 // startReceive begins, after the wait and with the time at which it began, so that samplers know the links.
@@ -33,7 +34,7 @@ func (p *endpoint) startReceive(ctx context.Context, r *async.Receiving) async.O
 		o = p.receiveReply
 	}
 	from := p.origin(d.Message)
-	op := &receiveOperation{created: from.created, sent: from.sent}
+	op := &receiveOperation{travel: travelOf(&from)}
 	var options []trace.SpanStartOption
 	if p.mode != async.TraceUntrusted {
 		op.baggage = from.baggage
@@ -52,7 +53,12 @@ func (p *endpoint) startReceive(ctx context.Context, r *async.Receiving) async.O
 			op.set(p.content(d.Message)...)
 		}
 	}
-	p.countArrival(op.ctx, arrivalOf(d, &from, time.Now()), o, !r.Reply)
+	a := arrivalOf(d, &from, time.Now())
+	op.skewed = a.skewed
+	if a.skewed {
+		op.set(keyClockSkew.Bool(true))
+	}
+	p.countArrival(op.ctx, a, o, !r.Reply)
 	return op
 }
 
@@ -78,17 +84,15 @@ func (op *receiveOperation) settled(at time.Time) {
 	switch async.Purpose(op.resent.Load()) {
 	case async.PurposeRetry:
 		return
-	case async.PurposeDeadLetter:
+	case async.PurposeDeadLetter, async.PurposeAside:
 		m = op.p.of(op.o, errorDeadLetter)
 	default:
 	}
-	i := op.p.instruments
-	if d, known, _ := since(at, op.sent); known {
-		i.receive.record(op.ctx, d.Seconds(), m)
+	took := op.travel.until(at)
+	if took.skewed && !op.skewed {
+		op.o.success.add(countedSkew, 1)
 	}
-	if d, known, _ := since(at, op.created); known {
-		i.total.record(op.ctx, d.Seconds(), m)
-	}
+	op.p.instruments.arrived(op.ctx, took, m)
 }
 
 // waitOperation is a pull that ends without a message.
@@ -107,10 +111,10 @@ func (p *endpoint) startReceiveNone(ctx context.Context, start time.Time) async.
 	return op
 }
 
-// End ends the wait. To end it with the context, or with the runtime, is no failure.
+// End ends the wait. To end it with the context, the runtime, or by a pause is no failure.
 func (op *waitOperation) End(r async.Result) {
 	err := r.Err
-	if op.asked.Err() != nil || errors.Is(err, async.ErrClosed) {
+	if op.asked.Err() != nil || errors.Is(err, async.ErrClosed) || errors.Is(err, async.ErrPaused) {
 		err = nil
 	}
 	m, took := op.finish(err, r.At)

@@ -58,7 +58,7 @@ func (p *endpoint) startResend(s *async.Resending) async.Operation {
 		op.set(keyConversationID.String(s.Cause.Metadata[transport.MetaCorrelationID]))
 	case async.PurposeProduce:
 		ctx := inside(s.Parent)
-		o := p.operation(operationPublish, sendType, trace.SpanKindProducer, transport.DescribeSend(p.Transport, s.Publication))
+		o := p.produced.operation(p, s.Publication)
 		if own := p.ownContext(*md); own.IsValid() {
 			op.begin(ctx, p, o, now, trace.WithSpanKind(trace.SpanKindClient), trace.WithLinks(trace.Link{SpanContext: own}))
 		} else {

@@ -1,6 +1,8 @@
 package asyncotel
 
 import (
+	"log/slog"
+
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/log"
 	"go.opentelemetry.io/otel/metric"
@@ -21,7 +23,10 @@ type Telemetry struct {
 	instruments *instruments
 }
 
-var _ async.Telemetry = (*Telemetry)(nil)
+var (
+	_ async.Telemetry = (*Telemetry)(nil)
+	_ async.LogMarker = (*Telemetry)(nil)
+)
 
 func init() { async.RegisterTelemetry("otel", func() async.Telemetry { return New() }) }
 
@@ -42,6 +47,9 @@ func New(opts ...Option) *Telemetry {
 	return t
 }
 
+// LogHandler implements [async.LogMarker]: what the runtime logs of a message has the ids of its trace; see [LogHandler].
+func (t *Telemetry) LogHandler(next slog.Handler) slog.Handler { return LogHandler(next) }
+
 // Observe implements [async.Telemetry].
 func (t *Telemetry) Observe(e async.Endpoint) async.Observer {
 	p := newEndpoint(t, e)
@@ -55,10 +63,14 @@ func (t *Telemetry) Observe(e async.Endpoint) async.Observer {
 	if p.attempts {
 		o.Attempt = p.startAttempt
 	}
+	if p.Batch {
+		o.Entry = p.startEntry
+	}
 	if p.emptyReceives {
 		o.ReceiveNone = p.startReceiveNone
 	}
 	o.Process, o.Resend, o.Settle = p.startProcess, p.startResend, p.startSettle
+	o.Retried = func() { p.process.success.add(countedRetries, 1) }
 	o.Interrupted = func(error) { p.process.success.add(countedInterruptions, 1) }
 	return o
 }

@@ -42,11 +42,24 @@ func (l *lines) String() string {
 
 func TestWhatTheRuntimeLogsOfAMessageNamesItsTrace(t *testing.T) {
 	t.Parallel()
+	for name, handler := range map[string]func(slog.Handler) slog.Handler{
+		"by the telemetry alone":          func(h slog.Handler) slog.Handler { return h },
+		"once, where the logger does too": asyncotel.LogHandler,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			namesTraces(t, handler)
+		})
+	}
+}
+
+func namesTraces(t *testing.T, handler func(slog.Handler) slog.Handler) {
+	t.Helper()
 	recorder := tracetest.NewSpanRecorder()
 	tracers := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder))
 	out := new(lines)
 	rt, err := async.Open(
-		t.Context(), async.WithURL("memory://"), async.WithLogger(slog.New(asyncotel.LogHandler(slog.NewTextHandler(out, nil)))),
+		t.Context(), async.WithURL("memory://"), async.WithLogger(slog.New(handler(slog.NewTextHandler(out, nil)))),
 		async.WithTelemetry(asyncotel.New(asyncotel.WithTracerProvider(tracers))),
 	)
 	if err != nil {
@@ -83,6 +96,11 @@ func TestWhatTheRuntimeLogsOfAMessageNamesItsTrace(t *testing.T) {
 		}
 		if id := span.SpanContext().SpanID().String(); !strings.Contains(out.String(), "span_id="+id) {
 			t.Errorf("span %s is not in what was logged:\n%s", id, out)
+		}
+		for line := range strings.Lines(out.String()) {
+			if n := strings.Count(line, "trace_id="); n > 1 {
+				t.Errorf("a record has the id of its trace %d times: %s", n, line)
+			}
 		}
 	}
 }

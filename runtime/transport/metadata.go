@@ -32,6 +32,8 @@ const (
 	MetaSentAt    = "async-sent-at"
 	MetaAttempt   = "async-attempt"
 	MetaDeadline  = "async-deadline"
+	// MetaDueAt is when a delayed send is to arrive.
+	MetaDueAt = "async-due-at"
 
 	// Request and reply. On AMQP the address and the correlation id are native properties and no headers.
 	MetaReplyTo       = "async-reply-to"

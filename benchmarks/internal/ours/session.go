@@ -23,7 +23,7 @@ const receipts = 4096
 // New returns the peer on RabbitMQ, configured as it comes.
 func New(b *broker.Broker) peer.Peer {
 	return peer.Peer{
-		Name: "generated stubs, protobuf, confirms",
+		Name: "generated stubs, protobuf, confirms, window 1024, up to 4 channels, prefetch 16 for each worker",
 		Open: func(ctx context.Context, l load.Load) (peer.Session, error) {
 			return open(ctx, queueURL(b, l), b.Name(), l)
 		},

@@ -27,6 +27,8 @@ func (c catalogue) consume() []Contest {
 				rate("", named("consume, empty handler, %s, to watermill-amqp and Router at their best", queue), rounds.Bound{}))},
 			Contest{Extra: true, Contest: duel(c.consuming(c.ours, at(small, 16, 0, load.Off)), c.sub(queue, small),
 				rate("", named("consume, empty handler, 16 workers, 64 B, %s, to SUB", queue), rounds.Bound{}))},
+			Contest{Extra: true, Contest: duel(c.consuming(c.ours, at(small, 16, 0, load.Off)), c.consuming(c.wmBest, at(small, 0, 0, load.Off)),
+				rate("", named("consume, empty handler, 64 B, %s, to watermill-amqp and Router at their best", queue), rounds.Bound{}))},
 		)
 	}
 	slow := func(concurrency int) load.Load {

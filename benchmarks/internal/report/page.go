@@ -13,6 +13,9 @@ func (r *Report) page() string {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("# Benchmarks\n")
 	line("Written by `make bench`; [benchmarks.json](benchmarks.json) holds the same with every round. Do not edit.\n")
+	if r.Only != "" {
+		line("**Only the rows that match** `%s` were run.\n", r.Only)
+	}
 	if r.Void {
 		line("**This run is void**: %s. Its ratios mean nothing.\n", strings.Join(r.VoidBecause, "; "))
 	}
@@ -38,8 +41,9 @@ func (r *Report) page() string {
 const reading = `
 A ratio is ours to the peer's, taken in each round; rounds follow each other in one process, and the order of the sides
 turns around from round to round. What a ratio compares is messages a second unless the row says otherwise. Every message
-carries a number, and every run counts what arrived: a run in which one is missing, doubled or left in the queue is an
-error and no figure. Queues are new for each run. The denominators are amqp091-go with bytes and nothing else, persistent
+carries a number, and every run counts what arrived: a run in which one is missing or doubled is an error and no figure. So is one after
+which more than a tenth, or 256 where that is more, are still in the queue: a few acknowledgements are lost on their way when a channel is closed, and how
+many is told below. Queues are new for each run. The denominators are amqp091-go with bytes and nothing else, persistent
 messages, straight to the queue: PUB is one channel with deferred confirms in a window of 256; SUB is a prefetch of 256 with
 one acknowledgement for 64 messages; E2E is both at once; RTT waits for each confirm. Messages have 1 KiB unless the row
 says otherwise. A request is counted when its caller has its own reply; the raw one goes through RabbitMQ's direct reply-to,
@@ -51,7 +55,7 @@ func (r *Report) machine(line func(string, ...any)) {
 	m := r.Machine
 	line("| | |")
 	line("|---|---|")
-	line("| run | %s form, %d rounds, %s, %.0f s |", r.Form, r.Rounds, r.Began.UTC().Format("2 January 2006 15:04 UTC"), r.Seconds)
+	line("| run | %s form, %d rounds of %s, 3 at most without a target, %s, %.0f s |", r.Form, r.Rounds, r.Time, r.Began.UTC().Format("2 January 2006 15:04 UTC"), r.Seconds)
 	line("| machine | %s, %d cores, %s, %s |", m.CPU, m.Cores, m.Memory, m.System)
 	line("| broker | %s, on the same machine |", m.Broker)
 	line("| Go | %s |", m.Go)
@@ -98,8 +102,8 @@ func (s *Side) figures(metric string) string {
 func (r *Report) sides(line func(string, ...any)) {
 	line("\n## Sides, and what arrived\n")
 	line("Latencies above are p50 / p99 / p99.9, from the intended time of a send to its handler. A contest that has several rows stands here once.\n")
-	line("| row | side | parameters | messages a run | delivered of expected | µs CPU | allocs |")
-	line("|---|---|---|---|---|---|---|")
+	line("| row | side | parameters | messages a run | delivered of expected | left | µs CPU | allocs |")
+	line("|---|---|---|---|---|---|---|---|")
 	seen := make(map[*Side]bool)
 	for _, row := range r.Rows {
 		for _, s := range append([]*Side{row.Ours, row.Peer}, row.Others...) {
@@ -107,7 +111,7 @@ func (r *Report) sides(line func(string, ...any)) {
 				continue
 			}
 			seen[s] = true
-			line("| %s | %s | %s | %d | %d of %d, %d distinct | %.1f | %.1f |", row.Name, s.Name, s.Parameters, s.Messages, s.Delivered, s.Expected, s.Distinct, s.CPU, s.Allocs)
+			line("| %s | %s | %s | %d | %d of %d, %d distinct | %d | %.1f | %.1f |", row.Name, s.Name, s.Parameters, s.Messages, s.Delivered, s.Expected, s.Distinct, s.Left, s.CPU, s.Allocs)
 		}
 	}
 }

@@ -2,6 +2,8 @@
 package report
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/asyncpb/async/benchmarks/internal/rounds"
@@ -16,8 +18,11 @@ type Report struct {
 	Began       time.Time `json:"began"`
 	Seconds     float64   `json:"seconds"`
 	Rounds      int       `json:"rounds"`
-	Machine     Machine   `json:"machine"`
-	Rows        []*Row    `json:"rows"`
+	// Time is how long a run is meant to take. Only is the expression that picked the rows; empty for all.
+	Time    string  `json:"time_of_a_run"`
+	Only    string  `json:"only,omitempty"`
+	Machine Machine `json:"machine"`
+	Rows    []*Row  `json:"rows"`
 }
 
 // Row is one comparison.
@@ -70,8 +75,23 @@ type Side struct {
 	LiveHeap float64 `json:"live_heap_mib,omitempty"`
 }
 
-// Judge sets what follows from all rows.
+// Err says which rows have no figure.
+func (r *Report) Err() error {
+	var errs []error
+	for _, row := range r.Rows {
+		if row.Error != "" {
+			errs = append(errs, fmt.Errorf("%s: %s", row.Name, row.Error))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Judge sets what follows from all rows. Without the rows that compare the denominators with each other nothing is known of
+// them.
 func (r *Report) Judge(sanity []*Row) {
+	if len(sanity) == 0 {
+		r.Void, r.VoidBecause = true, []string{"the denominators were not compared with each other"}
+	}
 	for _, row := range sanity {
 		if row.Met == nil || !*row.Met {
 			r.Void = true

@@ -82,6 +82,20 @@ func TestAReportSaysWhatIsMetAndWhatIsNot(t *testing.T) {
 	}
 }
 
+func TestARowWithoutAFigureIsAnError(t *testing.T) {
+	t.Parallel()
+	lost := outcome("T1", rounds.Bound{AtLeast: 1.5})
+	lost.Err = errors.New("of 400 messages 399 were delivered")
+	r := &report.Report{Rows: report.Rows("Publish", outcome("T2", rounds.Bound{AtLeast: 1.5}))}
+	if err := r.Err(); err != nil {
+		t.Errorf("rows with figures: %v", err)
+	}
+	r.Rows = append(r.Rows, report.Rows("Publish", lost)...)
+	if err := r.Err(); err == nil || !strings.Contains(err.Error(), "send & confirm: of 400 messages 399 were delivered") {
+		t.Errorf("a row without one: %v", err)
+	}
+}
+
 func TestTheChartIsWellFormedWhateverNamesHold(t *testing.T) {
 	t.Parallel()
 	r := &report.Report{Void: true, VoidBecause: []string{"a < b"}, Rows: report.Rows("Publish", outcome("T1", rounds.Bound{AtMost: 1.5}))}

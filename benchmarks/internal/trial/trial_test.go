@@ -109,3 +109,22 @@ func (u *unfaithful) Receive(_ context.Context, h load.HandleFunc) error {
 }
 
 func (u *unfaithful) Close(context.Context) error { return nil }
+
+func TestWhatDidNotArriveOnceIsAnError(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		result trial.Result
+		fine   bool
+	}{
+		"all":                                 {trial.Result{Expected: 400, Delivered: 400, Distinct: 400}, true},
+		"one is missing":                      {trial.Result{Expected: 400, Delivered: 399, Distinct: 399}, false},
+		"one came twice":                      {trial.Result{Expected: 400, Delivered: 401, Distinct: 400}, false},
+		"one came twice, and another did not": {trial.Result{Expected: 400, Delivered: 400, Distinct: 399}, false},
+		"some acknowledgements were lost":     {trial.Result{Expected: 4000, Delivered: 4000, Distinct: 4000, Left: 256}, true},
+		"many acknowledgements were lost":     {trial.Result{Expected: 4000, Delivered: 4000, Distinct: 4000, Left: 401}, false},
+	} {
+		if err := test.result.Err(); (err == nil) != test.fine {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -11,7 +11,7 @@ import (
 )
 
 // untrusted marks the link to a sender whose decisions count for nothing.
-var untrusted = attribute.String("async.link.type", "untrusted")
+var untrusted = attribute.Bool("async.link.untrusted", true)
 
 // New returns a sampler that decides about a span without a parent by its links: it samples the span when one of the
 // linked spans is sampled, and drops it when none is. Spans with a parent, without links, or with links to senders that are not trusted

@@ -18,7 +18,9 @@ func spanContext(flags trace.TraceFlags) trace.SpanContext {
 func TestASpanWithoutAParentIsSampledAsItsLinksAre(t *testing.T) {
 	t.Parallel()
 	sampled, dropped := trace.Link{SpanContext: spanContext(trace.FlagsSampled)}, trace.Link{SpanContext: spanContext(0)}
-	untrusted := trace.Link{SpanContext: spanContext(0), Attributes: []attribute.KeyValue{attribute.String("async.link.type", "untrusted")}}
+	mark := attribute.Bool("async.link.untrusted", true)
+	untrusted := trace.Link{SpanContext: spanContext(0), Attributes: []attribute.KeyValue{mark}}
+	failed := trace.Link{SpanContext: spanContext(0), Attributes: []attribute.KeyValue{attribute.String("async.link.type", "failed_attempt"), mark}}
 	root := context.Background()
 	tests := map[string]struct {
 		next   sdktrace.Sampler
@@ -31,6 +33,7 @@ func TestASpanWithoutAParentIsSampledAsItsLinksAre(t *testing.T) {
 		"one sampled link of many is enough":          {sdktrace.NeverSample(), root, []trace.Link{dropped, sampled}, sdktrace.RecordAndSample},
 		"without links the next sampler decides":      {sdktrace.AlwaysSample(), root, nil, sdktrace.RecordAndSample},
 		"an untrusted link decides nothing":           {sdktrace.AlwaysSample(), root, []trace.Link{untrusted}, sdktrace.RecordAndSample},
+		"an untrusted failure decides nothing":        {sdktrace.AlwaysSample(), root, []trace.Link{untrusted, failed}, sdktrace.RecordAndSample},
 		"beside a parent a link decides nothing":      {sdktrace.ParentBased(sdktrace.AlwaysSample()), trace.ContextWithSpanContext(root, spanContext(0)), []trace.Link{sampled}, sdktrace.Drop},
 		"a link that is not valid is as good as none": {sdktrace.NeverSample(), root, []trace.Link{{}}, sdktrace.Drop},
 	}
