@@ -8,6 +8,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/asyncpb/async/internal/transportpage"
 	"github.com/asyncpb/async/runtime/transport"
 	"github.com/asyncpb/async/runtime/transport/amqptransport"
 	"github.com/asyncpb/async/runtime/transport/transporttest"
@@ -18,7 +19,8 @@ func TestConformance(t *testing.T) {
 	var made traces
 	t.Cleanup(func() { made.remove(t) })
 	transporttest.Run(t, transporttest.Harness{
-		Open: func(t *testing.T) transport.Transport { return traced{open(t), &made} },
+		Open:   func(t *testing.T) transport.Transport { return traced{open(t), &made} },
+		Proven: transportpage.Column("../../../docs/transports.md", "amqp"),
 	})
 }
 

@@ -2,6 +2,7 @@ package transporttest
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -139,6 +140,49 @@ var delivery = []test{
 		}
 		same(t, "delivered again", ids, got)
 		again.quiet(t)
+	}},
+	{"what the broker has settled is settled whatever follows", func(t *testing.T, s *stage) {
+		if s.can.Settlement != transport.Native || s.can.StandingGroups == transport.None {
+			return
+		}
+		sub := s.event("g", 4)
+		s.declare(t, sub)
+		tr := s.open(t)
+		in := consume(t, tr, sub)
+		ids := s.sendMany(t, 4, transport.Publication{})
+		out := []transport.Delivery{in.next(t), in.next(t), in.next(t), in.next(t)}
+		var kept []string
+		for i, d := range out {
+			if i%2 == 0 {
+				settle(t, d, transport.Ack)
+			} else {
+				kept = append(kept, d.Message().UUID)
+			}
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := tr.Close(ctx); err != nil {
+			t.Fatal(err)
+		}
+		again := consume(t, s.receiver, sub)
+		same(t, "of "+strings.Join(ids, ", ")+" come again", kept, again.drain(t, len(kept)))
+		again.quiet(t)
+	}},
+	{"what was stored outlives every connection", func(t *testing.T, s *stage) {
+		if s.can.Durable == transport.None {
+			return
+		}
+		sub := s.event("g", 1)
+		s.declare(t, sub)
+		id := s.send(t, transport.Publication{}).UUID
+		for _, tr := range []transport.Transport{s.sender, s.receiver} {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			if err := tr.Close(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		same(t, "after all connections", []string{id}, consume(t, s.open(t), sub).drain(t, 1))
 	}},
 	{"after stop deliveries still settle", func(t *testing.T, s *stage) {
 		sub := s.event("g", 8)

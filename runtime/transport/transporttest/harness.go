@@ -30,11 +30,16 @@ type Harness struct {
 	// OpenBounded returns a transport, of a broker of its own, whose queues take capacity messages and make Send
 	// wait when they are full. Nil where a full queue behaves in another way.
 	OpenBounded func(t *testing.T, capacity int) transport.Transport
+	// Proven, if set, is called once the whole suite has run without a failure, with what it has proven: each ability that the
+	// transport claims, and [transport.None] for the others, which it was seen to refuse where they can be asked for.
+	Proven func(t *testing.T, abilities []transport.Feature)
 }
 
 // Run runs the whole suite, its parts in parallel.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
+	var passed record
+	t.Cleanup(func() { passed.report(t, h) })
 	for _, part := range []struct {
 		name  string
 		tests []test
@@ -53,7 +58,9 @@ func Run(t *testing.T, h Harness) {
 			for _, test := range part.tests {
 				t.Run(strings.ReplaceAll(test.name, " ", "_"), func(t *testing.T) {
 					t.Parallel()
-					test.run(t, newStage(t, h))
+					s := newStage(t, h)
+					test.run(t, s)
+					passed.add(t, test.name, s.can)
 				})
 			}
 		})
