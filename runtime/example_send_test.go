@@ -9,6 +9,7 @@ import (
 	ordersv1 "github.com/asyncpb/async/internal/gen/acme/orders/v1"
 	"github.com/asyncpb/async/internal/gen/acme/orders/v1/ordersv1async"
 	async "github.com/asyncpb/async/runtime"
+	"github.com/asyncpb/async/runtime/transport/memorytransport"
 )
 
 // A send returns when the broker has stored the message. A command waits in its queue for its handler.
@@ -133,6 +134,41 @@ func ExampleWithDelay() {
 	check(delivery.Settle(ctx, nil))
 	// Output:
 	// A-1 true
+}
+
+// The instant may be any time in the next 7 days; one that has passed is no delay.
+func ExampleWithDeliverAt() {
+	rt := open()
+	defer rt.Close()
+	ctx := context.Background()
+	orders := ordersv1async.NewOrdersPublisher(rt)
+	instant := time.Now().Add(20 * time.Millisecond)
+	check(orders.Ship(ctx, &ordersv1.ShipRequest{OrderId: "A-1"}, async.WithDeliverAt(instant)))
+	delivery, err := ordersv1async.NewOrdersSubscriber(rt).ReceiveShip(ctx)
+	check(err)
+	fmt.Println(delivery.Msg.GetOrderId(), time.Now().Before(instant))
+	check(delivery.Settle(ctx, nil))
+
+	err = orders.Ship(ctx, &ordersv1.ShipRequest{OrderId: "A-2"}, async.WithDeliverAt(instant.AddDate(0, 0, 8)))
+	fmt.Println(errors.Is(err, async.ErrTooLarge))
+	// Output:
+	// A-1 false
+	// true
+}
+
+// A send that shall not wait for room is refused, and the message is stored nowhere.
+func ExampleWithNoWait() {
+	rt := open(async.WithTransport(memorytransport.New(memorytransport.WithCapacity(1))))
+	defer rt.Close()
+	ctx := context.Background()
+	orders := ordersv1async.NewOrdersPublisher(rt)
+	for _, id := range []string{"A-1", "A-2"} {
+		err := orders.Ship(ctx, &ordersv1.ShipRequest{OrderId: id}, async.WithNoWait())
+		fmt.Println(id, errors.Is(err, async.ErrBacklog))
+	}
+	// Output:
+	// A-1 false
+	// A-2 true
 }
 
 // A message that nobody has handled in its time is dropped, and counted where it is dropped.

@@ -61,6 +61,7 @@ type sendOptions struct {
 	key       string
 	hasKey    bool
 	delay     time.Duration
+	hasDelay  bool
 	deliverAt time.Time
 	ttl       time.Duration
 	headers   Headers
@@ -227,20 +228,31 @@ func WithKey(key string) SendOption {
 	return sendFunc(func(o *sendOptions) { o.key, o.hasKey = key, true })
 }
 
-// WithDelay keeps the message from its consumers for at least d, at most 7 days. Refused on requests and where the
-// transport cannot.
+// WithDelay keeps the message from its consumers for at least d, at most 7 days: more is [ErrTooLarge]. Refused on requests, where
+// the transport cannot, and beside [WithDeliverAt].
 func WithDelay(d time.Duration) SendOption {
 	return sendFunc(func(o *sendOptions) {
-		o.delay = d
-		if d < 0 || d > maxDelay {
+		o.delay, o.hasDelay = d, true
+		if d < 0 {
 			o.fail("%w: WithDelay(%s): use 0 to %s", ErrInvalid, d, maxDelay)
+		}
+		if err := checkDelay("WithDelay", d); err != nil {
+			o.fail("%w", err)
 		}
 	})
 }
 
 const maxDelay = 7 * 24 * time.Hour
 
-// WithDeliverAt is [WithDelay] until t; a time that has passed is no delay.
+// checkDelay refuses a delay over the limit.
+func checkDelay(option string, d time.Duration) error {
+	if d > maxDelay {
+		return fmt.Errorf("%w: %s delays for %s, the limit is %s", ErrTooLarge, option, d, maxDelay)
+	}
+	return nil
+}
+
+// WithDeliverAt is [WithDelay] until t; a time that has passed is no delay. What is too far away is known when the message is sent.
 func WithDeliverAt(t time.Time) SendOption {
 	return sendFunc(func(o *sendOptions) { o.deliverAt = t })
 }
@@ -304,6 +316,9 @@ func collectSend(opts []SendOption) sendOptions {
 	o := new(sendOptions)
 	for _, opt := range opts {
 		opt.applySend(o)
+	}
+	if o.hasDelay && !o.deliverAt.IsZero() {
+		o.fail("%w: WithDelay and WithDeliverAt exclude each other: use one of them", ErrInvalid)
 	}
 	return *o
 }

@@ -196,8 +196,8 @@ func (r *route) publication(now time.Time, out *Outgoing) (transport.Publication
 	}
 	if !o.deliverAt.IsZero() {
 		p.Delay = max(o.deliverAt.Sub(now), 0)
-		if p.Delay > maxDelay {
-			return p, time.Time{}, fmt.Errorf("%w: WithDeliverAt is %s away, the limit is %s", ErrTooLarge, p.Delay.Round(time.Second), maxDelay)
+		if err := checkDelay("WithDeliverAt", p.Delay); err != nil {
+			return p, time.Time{}, err
 		}
 	}
 	if p.Delay > 0 && r.spec.Kind == KindRequest {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	ordersv1 "github.com/asyncpb/async/internal/gen/acme/orders/v1"
 	"github.com/asyncpb/async/internal/gen/acme/orders/v1/ordersv1async"
 	async "github.com/asyncpb/async/runtime"
@@ -191,18 +193,38 @@ func TestABatchHandlerSettlesEachEntry(t *testing.T) {
 func TestABatchHandlersErrorCountsForTheUnsettled(t *testing.T) {
 	forEach(t, func(t *testing.T, w *world) {
 		rt := w.open(t)
-		calls := make(chan int, 100)
+		type entry struct {
+			id      string
+			attempt int
+		}
+		seen, settled := make(chan entry, 100), make(chan string, 10)
 		must(t, ordersv1async.NewOrdersSubscriber(rt).OnShipBatch(func(ctx context.Context, batch []*async.Delivery[*ordersv1.ShipRequest]) error {
-			must(t, batch[0].Settle(ctx, nil))
-			calls <- len(batch)
-			if batch[0].Info().Attempt == 1 {
-				panic("the rest fails")
+			for _, d := range batch {
+				seen <- entry{d.Msg.GetOrderId(), d.Info().Attempt}
 			}
-			return nil
-		}, async.WithBatch(3, 200*time.Millisecond)))
-		run(t, rt)
+			if batch[0].Info().Attempt > 1 {
+				return nil
+			}
+			must(t, batch[0].Settle(ctx, nil))
+			settled <- batch[0].Msg.GetOrderId()
+			panic("the rest fails")
+		}, async.WithBatch(3, time.Second)))
+		stop := run(t, rt)
 		must(t, ordersv1async.NewOrdersPublisher(rt).ShipBatch(t.Context(), []*ordersv1.ShipRequest{{OrderId: "1"}, {OrderId: "2"}, {OrderId: "3"}}))
-		eventually(t, "two are tried again", func() bool { return rt.Stats().Retried >= 2 || rt.Stats().Retried >= 1 && len(calls) >= 2 })
+		attempts := map[string][]int{}
+		for range 5 { // three, of which two come again
+			e := next(t, seen)
+			attempts[e.id] = append(attempts[e.id], e.attempt)
+		}
+		stop()
+		want := map[string][]int{"1": {1, 2}, "2": {1, 2}, "3": {1, 2}}
+		want[next(t, settled)] = []int{1}
+		if diff := cmp.Diff(want, attempts); diff != "" {
+			t.Errorf("attempts (-want +got):\n%s", diff)
+		}
+		if s := rt.Stats(); s.Retried != 2 || s.DeadLettered != 0 || len(seen) != 0 {
+			t.Errorf("%+v, and %d more came", s, len(seen))
+		}
 	})
 }
 

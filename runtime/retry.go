@@ -2,6 +2,8 @@ package async
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"strconv"
@@ -66,9 +68,9 @@ func (x *delivery) retry(failure error, asked *time.Duration) (again bool) {
 		x.hold(delay, func() { x.feed.enqueue(x.next()) })
 		x.decide(nil)
 	case caps.Delay != transport.None:
-		x.republish(delay)
+		x.republish(failure, delay)
 	default:
-		x.hold(delay, func() { x.republish(0) })
+		x.hold(delay, func() { x.republish(failure, 0) })
 		x.decide(nil)
 	}
 	return false
@@ -84,8 +86,9 @@ func (x *delivery) next() *delivery {
 }
 
 // republish sends the message to the group's own queue for its next attempt and then, when the broker has it, acks this
-// delivery. In between it may exist twice, never not at all.
-func (x *delivery) republish(delay time.Duration) {
+// delivery. In between it may exist twice, never not at all. A message that is too large for another way through the broker, by
+// what a stranger put into its headers, will be so the next time too: it is a dead letter, whose way is shorter.
+func (x *delivery) republish(failure error, delay time.Duration) {
 	b := x.feed.b
 	msg := x.copy()
 	msg.Metadata[transport.MetaAttempt] = strconv.Itoa(x.attempt + 1)
@@ -93,9 +96,13 @@ func (x *delivery) republish(delay time.Duration) {
 	p.Group, p.Delay = b.sub.Group, delay
 	x.became(FateRetry)
 	x.resend(PurposeRetry, p, msg, func(err error) {
+		if errors.Is(err, ErrTooLarge) {
+			x.deadLetter(reasonTooLarge, fmt.Errorf("no retry can be stored (%w) after: %w", err, failure))
+			return
+		}
 		if err != nil {
 			b.rt.log.ErrorContext(x.logContext(), "a retry could not be stored: it is stored again later", x.logArgs("error", err)...)
-			x.holdOn(func() { x.republish(delay) })
+			x.holdOn(func() { x.republish(failure, delay) })
 			return
 		}
 		x.settle(transport.Ack)

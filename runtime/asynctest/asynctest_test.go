@@ -313,6 +313,34 @@ func TestOrderedMessagesComeTwiceInOrder(t *testing.T) {
 	}
 }
 
+func TestASettlementByHandIsListedWhenItsLaneWasHeldForTooLong(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rt := asynctest.New(t)
+		subscriber := ordersv1async.NewOrderEventsSubscriber(rt.Runtime)
+		first, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := subscriber.ReceiveMoved(first); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("received before anything was sent: %v", err)
+		}
+		must(t, ordersv1async.NewOrderEventsPublisher(rt.Runtime).Moved(t.Context(), &ordersv1.OrderMoved{Order: 1}))
+		for range 2 {
+			d, err := subscriber.ReceiveMoved(t.Context())
+			must(t, err)
+			must(t, d.Settle(t.Context(), async.RetryAfter(time.Hour, errors.New("not yet"))))
+		}
+		rt.WaitIdle(time.Minute)
+		dead := rt.DeadLetters()
+		if len(dead) != 1 || dead[0].Reason != "retry-time" || dead[0].Attempts != 2 {
+			t.Fatalf("dead letters: %v", dead)
+		}
+		attempts := rt.Attempts()
+		if len(attempts) != 1 || attempts[0].Number != 2 || attempts[0].Verdict == nil || attempts[0].Verdict.Error() != dead[0].Error {
+			t.Errorf("attempts: %+v", attempts)
+		}
+	})
+}
+
 func TestBatchesAndSettlementsByHandAreListed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

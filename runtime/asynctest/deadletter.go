@@ -34,7 +34,9 @@ type DeadLetter struct {
 }
 
 // attempted reports whether a handler had the message.
-func (l *DeadLetter) attempted() bool { return l.Reason == "rejected" || l.Reason == "max-attempts" }
+func (l *DeadLetter) attempted() bool {
+	return l.Reason == "rejected" || l.Reason == "max-attempts" || l.Reason == "retry-time"
+}
 
 // stored lists a message that the broker has, if it is a dead letter, and remembers which delivery it comes from.
 func (j *journal) stored(number string, p transport.Publication, msg *message.Message) {

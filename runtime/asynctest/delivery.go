@@ -88,7 +88,8 @@ func (j *journal) unseen(d *delivery) {
 	case d.dead != nil && !d.dead.attempted():
 		return
 	case d.dead != nil:
-		a.Verdict = errors.New(d.dead.Error)
+		// A message that is ordered by key is held for its attempts, and only the last one shows here.
+		a.Verdict, a.Number = errors.New(d.dead.Error), d.dead.Attempts
 	}
 	j.attempts = append(j.attempts, a)
 }

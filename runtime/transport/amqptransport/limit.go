@@ -14,6 +14,9 @@ const (
 	// frameReserve is kept free in the frame of the headers for the broker, which adds its own on redelivery and
 	// dead-lettering and could not hand the message out if they did not fit.
 	frameReserve = 4096
+	// directReserve is enough where nothing is dead-lettered from: there the broker adds a count of deliveries at most.
+	// A dead letter has all the headers of a message that may have come with a full frame, and its own.
+	directReserve = 256
 	// ladderReserve is kept free on top in a delayed message, to which each level adds an entry of x-death.
 	ladderReserve = levels * 256
 )

@@ -22,6 +22,7 @@ type send struct {
 	target    target // where the ladder ends; empty without a delay
 	exchange  string
 	key       string
+	direct    bool // to a queue by its name: of dead letters, or of a caller
 	mandatory bool // the caller wants to know that nobody takes it
 	expected  bool // a queue that was declared here, or the ladder, has to take it
 	id        string
@@ -94,7 +95,7 @@ func (t *Transport) route(s *send, p transport.Publication) error {
 	}
 	switch {
 	case p.Direct:
-		s.key = p.Topic
+		s.key, s.direct = p.Topic, true
 	case p.Group != "":
 		s.key = t.queueName(p.Topic, p.Group)
 	default:
@@ -129,10 +130,14 @@ func (s *send) postpone(p transport.Publication) (err error) {
 
 // reserve is how much of the frame of its headers is kept for the broker.
 func (s *send) reserve() int {
-	if s.target != "" {
+	switch {
+	case s.target != "":
 		return frameReserve + ladderReserve
+	case s.direct:
+		return directReserve
+	default:
+		return frameReserve
 	}
-	return frameReserve
 }
 
 // prepare makes what s needs at the broker, if it was not made before on this connection.
