@@ -20,7 +20,18 @@ var gzipWriters = sync.Pool{New: func() any {
 	return w
 }}
 
-// Compress returns payload in gzip's format, and false when that would not be smaller. The result shares nothing with payload.
+const (
+	// maxGrowth is how many times larger than a compressed payload its content may be, ...
+	maxGrowth = 100
+	// freeGrowth ... unless it is small. Text of a few repeated lines is compressed to a hundredth of its size.
+	freeGrowth = 1 << 20
+)
+
+// mostOf is how many bytes a payload of so many compressed ones may become.
+func mostOf(compressed int) int64 { return max(maxGrowth*int64(compressed), freeGrowth) }
+
+// Compress returns payload in gzip's format, and false when that would not be smaller, or so much smaller that [Decompress] would
+// refuse it. The result shares nothing with payload.
 func Compress(payload []byte) ([]byte, bool) {
 	w, ok := gzipWriters.Get().(*gzip.Writer)
 	if !ok {
@@ -32,14 +43,14 @@ func Compress(payload []byte) ([]byte, bool) {
 	if _, err := w.Write(payload); err != nil {
 		return nil, false
 	}
-	if err := w.Close(); err != nil || out.Len() >= len(payload) {
+	if err := w.Close(); err != nil || out.Len() >= len(payload) || int64(len(payload)) > mostOf(out.Len()) {
 		return nil, false
 	}
 	return out.Bytes(), true
 }
 
 // Decompress undoes the encoding that [MetaEncoding] names; without one it returns payload itself. More than limit bytes are
-// [ErrTooLarge], and it reads no further than that.
+// [ErrTooLarge], and so are more than 1 MiB that are more than a hundred times those of payload. It reads no further than that.
 func Decompress(encoding string, payload []byte, limit int64) ([]byte, error) {
 	switch encoding {
 	case "":
@@ -52,12 +63,17 @@ func Decompress(encoding string, payload []byte, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decompress: %w", err)
 	}
-	plain, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
+	most := min(limit, mostOf(len(payload)))
+	plain, err := io.ReadAll(io.LimitReader(r, most+1))
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("decompress: %w", err)
-	}
-	if int64(len(plain)) > limit {
+	case int64(len(plain)) <= most:
+		return plain, nil
+	case most == limit:
 		return nil, fmt.Errorf("%w: the decompressed payload has more than %d bytes", ErrTooLarge, limit)
+	default:
+		return nil, fmt.Errorf("%w: %d bytes are decompressed to more than %d; beyond %d the limit is %d times the size",
+			ErrTooLarge, len(payload), most, freeGrowth, maxGrowth)
 	}
-	return plain, nil
 }

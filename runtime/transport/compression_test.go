@@ -2,8 +2,10 @@ package transport_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/asyncpb/async/runtime/transport"
@@ -33,6 +35,59 @@ func TestCompressionIsUndone(t *testing.T) {
 	}
 	if got, err := transport.Decompress("", plain, 1); err != nil || !bytes.Equal(got, plain) {
 		t.Errorf("what is not compressed: %d bytes, %v", len(got), err)
+	}
+}
+
+// packed returns size zeros in gzip's format, in exactly total bytes.
+func packed(t *testing.T, size, total int) []byte {
+	t.Helper()
+	write := func(extra int) []byte {
+		var out bytes.Buffer
+		w := gzip.NewWriter(&out)
+		w.Extra = make([]byte, extra)
+		if _, err := w.Write(make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return out.Bytes()
+	}
+	least := len(write(1))
+	out := write(1 + total - least)
+	if len(out) != total {
+		t.Fatalf("%d bytes, want %d", len(out), total)
+	}
+	return out
+}
+
+func TestAPayloadGrowsAtMostHundredfold(t *testing.T) {
+	t.Parallel()
+	const mib, large, limit = 1 << 20, 2_000_000, 1 << 30
+	for _, test := range []struct {
+		name        string
+		size, total int
+		want        error
+	}{
+		{"a hundred times the size", large, large / 100, nil},
+		{"a little less", large, large/100 + 1, nil},
+		{"a little more", large, large/100 - 1, transport.ErrTooLarge},
+		{"much more, in 1 MiB", mib, 2000, nil},
+		{"much more, in one byte more than that", mib + 1, 2000, transport.ErrTooLarge},
+	} {
+		plain, err := transport.Decompress(transport.EncodingGzip, packed(t, test.size, test.total), limit)
+		if test.want == nil && (err != nil || len(plain) != test.size) {
+			t.Errorf("%s: %d bytes, %v", test.name, len(plain), err)
+		}
+		if test.want != nil && (!errors.Is(err, test.want) || !strings.Contains(err.Error(), "100 times")) {
+			t.Errorf("%s: %d bytes, and %v in place of an error that names the limit", test.name, len(plain), err)
+		}
+	}
+	if small, ok := transport.Compress(make([]byte, large)); ok {
+		t.Errorf("%d zeros are sent as %d bytes, which nobody takes", large, len(small))
+	}
+	if small, ok := transport.Compress(make([]byte, mib)); !ok || len(small) > mib/100 {
+		t.Errorf("1 MiB of zeros is sent as %d bytes", len(small))
 	}
 }
 
