@@ -122,3 +122,57 @@ func ExampleForward() {
 	// <nil>
 	// handled: from Ada
 }
+
+// One server, mounted on HTTP beside the broker: what is read of a call is limited, as on the broker.
+func ExampleMount() {
+	ctx := context.Background()
+	rt, server, stop := start(ctx, greeter{noted: make(chan string, 1)})
+	defer stop()
+	mux := http.NewServeMux()
+	asyncconnect.Mount(rt, mux, server)
+	web := httptest.NewServer(mux)
+	defer web.Close()
+
+	client := callsv1connect.NewCallsClient(connect.NewClient(connecthttp.NewTransport(web.Client(), web.URL)))
+	for _, size := range []int{1 << 10, 2 << 20} {
+		_, err := client.Echo(ctx, &callsv1.EchoRequest{Payload: make([]byte, size)})
+		fmt.Println(connect.CodeOf(err) == connect.CodeResourceExhausted)
+	}
+	// Output:
+	// false
+	// true
+}
+
+// asker answers a service that has no annotations.
+type asker struct {
+	callsv1connect.UnimplementedPlainHandler
+}
+
+func (asker) Ask(_ context.Context, req *callsv1.EchoRequest) (*callsv1.EchoResponse, error) {
+	return &callsv1.EchoResponse{Payload: append([]byte("You asked: "), req.GetPayload()...)}, nil
+}
+
+// A service that nobody has annotated yet goes over the broker as requests, with names from its own.
+func ExampleWithImplicit() {
+	ctx := context.Background()
+	rt, err := async.Open(ctx, async.WithURL("memory://"), async.WithApp("example"))
+	if err != nil {
+		panic(err)
+	}
+	server := connect.NewServer()
+	callsv1connect.RegisterPlainHandler(server, asker{})
+	if err := asyncconnect.Serve(rt, server, asyncconnect.WithImplicit()); err != nil {
+		panic(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- rt.Run(ctx) }()
+	<-rt.Ready()
+
+	client := callsv1connect.NewPlainClient(connect.NewClient(asyncconnect.NewTransport(rt, asyncconnect.WithImplicit())))
+	res, err := client.Ask(ctx, &callsv1.EchoRequest{Payload: []byte("why?")})
+	fmt.Println(string(res.GetPayload()), err)
+	fmt.Println(rt.Close(), <-ended)
+	// Output:
+	// You asked: why? <nil>
+	// <nil> <nil>
+}
