@@ -34,6 +34,7 @@ func (rt *Runtime) Run(ctx context.Context) error {
 		return fmt.Errorf("async: run: %w", err)
 	}
 	defer rt.endRun()
+	rt.checkBudget(ctx, bindings)
 	err = rt.startAll(runCtx, ctx, bindings)
 	if err == nil {
 		close(rt.ready)
