@@ -29,6 +29,7 @@ var rooms = []Room{
 
 	{Name: "code generated for tests", Paths: []string{"internal/gen/..."}, May: []string{"internal/gen/...", "runtime", "gen/..."}},
 	{Name: "the code of the annotations", Paths: []string{"gen/..."}},
+	{Name: "the page of transports", Paths: []string{"internal/pagetest"}, May: []string{"runtime/transport"}},
 	{Name: "a test kit of ours", Paths: []string{"internal/*test/..."}, May: []string{"internal/...", "proto/...", "gen/..."}},
 	{Name: "the telemetry's conformance", Paths: []string{"internal/otelcheck/..."}, May: append([]string{"internal/gen/..."}, library...)},
 	{Name: "a stranger to this project's code", Paths: []string{"test/acceptance/internal/..."}, May: []string{"internal/gen/..."}},

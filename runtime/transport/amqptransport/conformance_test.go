@@ -8,7 +8,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
-	"github.com/asyncpb/async/internal/transportpage"
+	"github.com/asyncpb/async/internal/pagetest"
 	"github.com/asyncpb/async/runtime/transport"
 	"github.com/asyncpb/async/runtime/transport/amqptransport"
 	"github.com/asyncpb/async/runtime/transport/transporttest"
@@ -20,7 +20,7 @@ func TestConformance(t *testing.T) {
 	t.Cleanup(func() { made.remove(t) })
 	transporttest.Run(t, transporttest.Harness{
 		Open:   func(t *testing.T) transport.Transport { return traced{open(t), &made} },
-		Proven: transportpage.Column("../../../docs/transports.md", "amqp"),
+		Proven: pagetest.Column("../../../docs/transports.md", "amqp"),
 	})
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/pubsub/tests"
 	"go.uber.org/goleak"
 
-	"github.com/asyncpb/async/internal/transportpage"
+	"github.com/asyncpb/async/internal/pagetest"
 	"github.com/asyncpb/async/runtime/transport"
 	"github.com/asyncpb/async/runtime/transport/gochanneltransport"
 	"github.com/asyncpb/async/runtime/transport/transporttest"
@@ -22,7 +22,7 @@ func TestConformance(t *testing.T) {
 	transporttest.Run(t, transporttest.Harness{
 		Open:   func(*testing.T) transport.Transport { return gochanneltransport.New() },
 		Single: true,
-		Proven: transportpage.Column("../../../docs/transports.md", "gochannel"),
+		Proven: pagetest.Column("../../../docs/transports.md", "gochannel"),
 	})
 }
 

@@ -3,7 +3,7 @@ package memorytransport_test
 import (
 	"testing"
 
-	"github.com/asyncpb/async/internal/transportpage"
+	"github.com/asyncpb/async/internal/pagetest"
 	"github.com/asyncpb/async/runtime/transport"
 	"github.com/asyncpb/async/runtime/transport/memorytransport"
 	"github.com/asyncpb/async/runtime/transport/transporttest"
@@ -17,6 +17,6 @@ func TestConformance(t *testing.T) {
 		OpenBounded: func(_ *testing.T, capacity int) transport.Transport {
 			return memorytransport.New(memorytransport.WithCapacity(capacity))
 		},
-		Proven: transportpage.Column("../../../docs/transports.md", "memory"),
+		Proven: pagetest.Column("../../../docs/transports.md", "memory"),
 	})
 }

@@ -1,6 +1,6 @@
-// Package transportpage keeps the table in docs/transports.md to what the conformance suite has proven: each driver's test
+// Package pagetest keeps the table in docs/transports.md to what the conformance suite has proven: each driver's test
 // hands its column over.
-package transportpage
+package pagetest
 
 import (
 	"flag"
