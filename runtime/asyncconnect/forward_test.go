@@ -214,7 +214,7 @@ func TestWhatIsReadIsLimited(t *testing.T) {
 	t.Parallel()
 	rt := newPlace(t, memory).open(t, "version: 1\nbindings: {acme.calls.v1.Calls/Note: {max_message_bytes: 1KiB}}\n")
 	srv := ingress(t, rt, asyncconnect.AllowAnonymous())
-	post := func(t *testing.T, body []byte, encoding string) *http.Response {
+	post := func(t *testing.T, srv *httptest.Server, body []byte, encoding string) *http.Response {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+callsv1connect.CallsNoteProcedure, bytes.NewReader(body))
 		if err != nil {
@@ -238,11 +238,21 @@ func TestWhatIsReadIsLimited(t *testing.T) {
 		}
 		return raw
 	}
-	if res := post(t, message(1000), ""); res.StatusCode != http.StatusOK {
+	if res := post(t, srv, message(1000), ""); res.StatusCode != http.StatusOK {
 		t.Errorf("a message below the limit: %s", res.Status)
 	}
-	if res := post(t, message(1100), ""); res.StatusCode != http.StatusTooManyRequests {
+	if res := post(t, srv, message(1100), ""); res.StatusCode != http.StatusTooManyRequests {
 		t.Errorf("a message above the limit: %s", res.Status)
+	}
+	forwarding, mux := connect.NewServer(), http.NewServeMux()
+	if err := asyncconnect.Forward(rt, forwarding, asyncconnect.AllowAnonymous(), callsService); err != nil {
+		t.Fatal(err)
+	}
+	connecthttp.Mount(mux, forwarding)
+	unlike := httptest.NewServer(mux)
+	t.Cleanup(unlike.Close)
+	if res := post(t, unlike, message(1100), ""); res.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("a message above the limit, where Connect's own is higher: %s", res.Status)
 	}
 	var bomb bytes.Buffer
 	w := gzip.NewWriter(&bomb)
@@ -252,7 +262,7 @@ func TestWhatIsReadIsLimited(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if res := post(t, bomb.Bytes(), "gzip"); res.StatusCode != http.StatusTooManyRequests {
+	if res := post(t, srv, bomb.Bytes(), "gzip"); res.StatusCode != http.StatusTooManyRequests {
 		t.Errorf("a message that grows when it is decompressed: %s", res.Status)
 	}
 	get, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+callsv1connect.CallsNoteProcedure+"?message=%7B%7D&encoding=json&connect=v1", http.NoBody)

@@ -10,8 +10,9 @@ import (
 )
 
 // Mount is [connecthttp.Mount] with a limit on what is read for each rpc, after decompression: its max_message_bytes in the
-// configuration of rt, 1 MiB by default. Connect's own default is no limit. options are connecthttp's and win. How long a
-// client may take is up to the [net/http.Server]: set its ReadHeaderTimeout and ReadTimeout.
+// configuration of rt, 1 MiB by default. Without Mount it is Connect's own for all of them, 4 MiB by default: what is smaller and yet
+// too large for its rpc is read, and refused when it is to be sent. options are connecthttp's and win; WithReadMaxBytes(0) among
+// them lifts every limit. How long a client may take is up to the [net/http.Server]: set its ReadHeaderTimeout and ReadTimeout.
 func Mount(rt *async.Runtime, mux connecthttp.ServeMux, server *connect.Server, options ...connecthttp.Option) {
 	limit := connecthttp.WithConditionalOptions(func(spec connect.Spec) []connecthttp.Option {
 		most := rt.Carrier(strings.TrimPrefix(spec.Procedure, "/"), "").MaxMessageBytes
