@@ -52,7 +52,7 @@ test: ## Run the tests with the race detector against RabbitMQ (PKG=./... RUN=. 
 	@ASYNC_TEST_AMQP_URL=$$(scripts/rabbitmq); export ASYNC_TEST_AMQP_URL; \
 	$(GO) test $(RACE) -p 2 -timeout $(TIMEOUT) -run '$(RUN)' $(TESTFLAGS) $(PKG)
 	@$(if $(filter ./...,$(PKG)),$(GO) -C examples/orders/export test $(RACE) -timeout $(TIMEOUT) -run '$(RUN)' $(TESTFLAGS) ./...)
-	@$(if $(filter ./...,$(PKG)),$(GO) -C test/interceptors test $(RACE) -timeout $(TIMEOUT) -run '$(RUN)' $(TESTFLAGS) ./...)
+	@$(if $(filter ./...,$(PKG)),ASYNC_TEST_AMQP_URL=$$(scripts/rabbitmq) $(GO) -C test/interceptors test $(RACE) -timeout $(TIMEOUT) -run '$(RUN)' $(TESTFLAGS) ./...)
 
 .PHONY: conformance
 conformance: ## Run Watermill's suite and ours 20 times in a row on every transport (COUNT=20)

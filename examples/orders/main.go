@@ -34,7 +34,7 @@ func main() {
 	flag.Parse()
 	// A broker in memory that has a name can be opened twice: to run, and to look at its dead letters.
 	url := cmp.Or(os.Getenv("ASYNC_TRANSPORT"), "memory://shop")
-	if exporter := os.Getenv("OTEL_TRACES_EXPORTER"); exporter != "" {
+	if exporter := os.Getenv("OTEL_TRACES_EXPORTER"); exporter != "" && exporter != "none" {
 		fmt.Fprintf(os.Stderr, "orders: this command exports no traces; to give them to %s: go -C examples/orders/export run .\n", exporter)
 	}
 	if err := run(context.Background(), url, *file); err != nil {

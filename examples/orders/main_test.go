@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -122,6 +123,35 @@ func TestThePictureShowsARetryAndADeadLetter(t *testing.T) { //nolint:parallelte
 		if !strings.Contains(string(picture), want) {
 			t.Errorf("%s is not in the picture", want)
 		}
+	}
+}
+
+func TestWhoAsksForAnExporterIsToldWhichCommandHasIt(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		exporter, want string
+	}{
+		"one that a collector would hear of":   {"otlp", "orders: this command exports no traces; to give them to otlp: go -C examples/orders/export run .\n"},
+		"none, as OpenTelemetry calls nothing": {"none", ""},
+		"without the variable":                 {"", ""},
+	}
+	binary := filepath.Join(t.TempDir(), "orders")
+	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var told strings.Builder
+			cmd := exec.CommandContext(t.Context(), binary)
+			cmd.Env, cmd.Stderr = append(os.Environ(), "ASYNC_TRANSPORT=memory://shop", "OTEL_TRACES_EXPORTER="+test.exporter), &told
+			if err := cmd.Run(); err != nil {
+				t.Fatalf("%v: %s", err, told.String())
+			}
+			if got := told.String(); got != test.want {
+				t.Errorf("it says %q, want %q", got, test.want)
+			}
+		})
 	}
 }
 

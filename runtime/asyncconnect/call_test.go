@@ -1,7 +1,6 @@
 package asyncconnect_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -173,15 +172,23 @@ func saysDeadline(ctx context.Context, _ *callsv1.EchoRequest) (*callsv1.EchoRes
 // calls is the table of calls.
 func calls() []call {
 	const mebibyte = 1 << 20
-	large, dull := noise(mebibyte), bytes.Repeat([]byte("a"), mebibyte)
+	large, dull := noise(mebibyte), repetitive(mebibyte)
+	encoded := func(name string) map[string][]string { return map[string][]string{"X-Encoding": {name}} }
 	tooLarge := noise(3 * mebibyte)
 	several := map[string][]string{"X-One": {"1"}, "X-Many": {"a", "b", "c"}}
 	rows := []call{
 		{name: "an answer", payload: []byte("hello"), handle: echo, want: outcome{Payload: "hello"}},
 		{name: "an empty payload", handle: echo, want: outcome{}},
 		{name: "a reply that is a nil message is empty", handle: failing(nil), want: outcome{}},
-		{name: "a payload of 1 MiB that cannot be compressed", payload: large, handle: echo, want: outcome{Payload: string(large)}},
-		{name: "a payload of 1 MiB that can be compressed", payload: dull, handle: echo, want: outcome{Payload: string(dull)}},
+		{
+			name: "a payload of 1 MiB that cannot be compressed", payload: large, handle: echoEncoded,
+			want: outcome{Payload: string(large), Headers: encoded("identity")},
+		},
+		{
+			name: "a payload of 1 MiB that can be compressed", payload: dull, handle: echoEncoded,
+			want:   outcome{Payload: string(dull), Headers: encoded("identity")},
+			broker: &difference{because: "compress_above is set, and a call in process or of Connect's HTTP client is not compressed unless it asks for it", want: outcome{Payload: string(dull), Headers: encoded("gzip")}},
+		},
 		{
 			name: "a payload beyond the limit", payload: tooLarge, handle: echo, want: outcome{Payload: string(tooLarge)}, codeOnly: true,
 			broker: &difference{because: "a message has at most max_message_bytes", want: outcome{Code: connect.CodeResourceExhausted}},

@@ -121,6 +121,7 @@ func askOnce(t *testing.T, client callsv1connect.CallsClient, text string, timeo
 type line struct {
 	target   string
 	listener net.Listener
+	carried  atomic.Int64 // bytes, both ways
 
 	mu   sync.Mutex
 	open map[net.Conn]bool
@@ -155,6 +156,7 @@ func newLine(t *testing.T, url string) *line {
 					buffer := make([]byte, 32<<10)
 					for {
 						n, err := from.Read(buffer)
+						l.carried.Add(int64(n))
 						if err == nil {
 							_, err = to.Write(buffer[:n])
 						}

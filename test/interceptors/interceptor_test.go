@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	callsv1 "github.com/asyncpb/async/internal/gen/acme/calls/v1"
+	"github.com/asyncpb/async/internal/gen/acme/calls/v1/callsv1async"
 	"github.com/asyncpb/async/internal/gen/acme/calls/v1/callsv1connect"
 	async "github.com/asyncpb/async/runtime"
 	"github.com/asyncpb/async/runtime/asyncconnect"
@@ -47,34 +48,13 @@ func (h handler) Note(ctx context.Context, _ *callsv1.NoteRequest) (*emptypb.Emp
 	return new(emptypb.Empty), nil
 }
 
-// serve serves h on a broker in memory.
-func serve(t *testing.T, h handler, interceptors []connect.ServerInterceptor, opts ...async.Option) *async.Runtime {
-	t.Helper()
-	rt, err := async.Open(t.Context(), append([]async.Option{async.WithURL("memory://"), async.WithApp("app")}, opts...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := connect.NewServer(interceptors...)
-	callsv1connect.RegisterCallsHandler(server, h)
-	if err := asyncconnect.Serve(rt, server); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- rt.Run(context.Background()) }()
-	<-rt.Ready()
-	t.Cleanup(func() {
-		if err := rt.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return rt
-}
-
 func TestOtelconnectTracesAcrossTheBroker(t *testing.T) {
 	t.Parallel()
+	onEachBroker(t, tracesAcross)
+}
+
+func tracesAcross(t *testing.T, broker place) {
+	t.Helper()
 	recorder := tracetest.NewSpanRecorder()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder))
 	options := []otelconnect.Option{
@@ -89,7 +69,7 @@ func TestOtelconnectTracesAcrossTheBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := handler{noted: make(chan trace.SpanContext, 1)}
-	rt := serve(t, h, []connect.ServerInterceptor{onServer})
+	rt := broker.serve(t, h, []connect.ServerInterceptor{onServer})
 	client := callsv1connect.NewCallsClient(connect.NewClient(asyncconnect.NewTransport(rt), onClient))
 
 	for _, call := range []struct {
@@ -109,7 +89,7 @@ func TestOtelconnectTracesAcrossTheBroker(t *testing.T) {
 		if err := call.do(); err != nil {
 			t.Fatal(err)
 		}
-		spans := await(t, recorder, call.name, 2)
+		spans := await(t, recorder, 2, func(span string) bool { return span == call.name })
 		var caller, handled sdktrace.ReadOnlySpan
 		for _, span := range spans {
 			if span.SpanKind() == trace.SpanKindClient {
@@ -135,6 +115,11 @@ func TestOtelconnectTracesAcrossTheBroker(t *testing.T) {
 // TestTheTracesOfOtelconnectAndOfTheRuntimeAreOne walks from the span of otelconnect at the handler, parent by parent, to that at the caller.
 func TestTheTracesOfOtelconnectAndOfTheRuntimeAreOne(t *testing.T) {
 	t.Parallel()
+	onEachBroker(t, joinsTraces)
+}
+
+func joinsTraces(t *testing.T, broker place) {
+	t.Helper()
 	recorder := tracetest.NewSpanRecorder()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder))
 	// Without otelconnect.WithTrustRemote: the runtime has decided already whether a sender's trace goes on.
@@ -149,7 +134,7 @@ func TestTheTracesOfOtelconnectAndOfTheRuntimeAreOne(t *testing.T) {
 	}
 	h := handler{noted: make(chan trace.SpanContext, 1)}
 	telemetry := asyncotel.New(asyncotel.WithTracerProvider(provider), asyncotel.WithPropagator(propagation.TraceContext{}))
-	rt := serve(t, h, []connect.ServerInterceptor{onServer}, async.WithTelemetry(telemetry))
+	rt := broker.serve(t, h, []connect.ServerInterceptor{onServer}, async.WithTelemetry(telemetry))
 	client := callsv1connect.NewCallsClient(connect.NewClient(asyncconnect.NewTransport(rt), onClient))
 	if _, err := client.Echo(t.Context(), new(callsv1.EchoRequest)); err != nil {
 		t.Fatal(err)
@@ -158,30 +143,80 @@ func TestTheTracesOfOtelconnectAndOfTheRuntimeAreOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-h.noted
+	const connects, ours = "connectrpc.com/otelconnect", asyncotel.ScopeName
 	for _, name := range []string{"Echo", "Note"} {
-		// The runtime's span of a message ends a little after that of its handler.
-		await(t, recorder, "process acme.calls.v1.Calls."+name, 1)
-		var handled sdktrace.ReadOnlySpan
-		byID := make(map[trace.SpanID]sdktrace.ReadOnlySpan)
-		for _, span := range recorder.Ended() {
-			byID[span.SpanContext().SpanID()] = span
-			if span.Name() == "acme.calls.v1.Calls/"+name && span.SpanKind() == trace.SpanKindServer {
-				handled = span
-			}
-		}
-		var way []string
-		for span := handled; span != nil; span = byID[span.Parent().SpanID()] {
-			way = append(way, span.SpanKind().String()+" "+span.InstrumentationScope().Name)
-		}
-		const connects, ours = "connectrpc.com/otelconnect", asyncotel.ScopeName
-		if want := []string{"server " + connects, "consumer " + ours, "client " + connects}; !slices.Equal(way, want) {
+		if way, want := wayBack(t, recorder, name), []string{"server " + connects, "consumer " + ours, "client " + connects}; !slices.Equal(way, want) {
 			t.Errorf("%s: the way from the handler to the caller is %q, want %q", name, way, want)
 		}
 	}
 }
 
-// await waits for the spans of a name.
-func await(t *testing.T, recorder *tracetest.SpanRecorder, name string, n int) []sdktrace.ReadOnlySpan {
+// TestTheTraceOfADelayedSendReachesOtelconnect sends later what a Connect handler takes: its span belongs to the trace in which it was sent.
+func TestTheTraceOfADelayedSendReachesOtelconnect(t *testing.T) {
+	t.Parallel()
+	onEachBroker(t, followsADelay)
+}
+
+func followsADelay(t *testing.T, broker place) {
+	t.Helper()
+	const delay = time.Second // the shortest on RabbitMQ
+	recorder := tracetest.NewSpanRecorder()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder))
+	onServer, err := otelconnect.NewServerInterceptor(otelconnect.WithTracerProvider(provider), otelconnect.WithPropagator(propagation.TraceContext{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := handler{noted: make(chan trace.SpanContext, 1)}
+	telemetry := asyncotel.New(asyncotel.WithTracerProvider(provider), asyncotel.WithPropagator(propagation.TraceContext{}))
+	rt := broker.serve(t, h, []connect.ServerInterceptor{onServer}, async.WithTelemetry(telemetry))
+	ctx, order := provider.Tracer("shop").Start(t.Context(), "order")
+	begin := time.Now()
+	if err := callsv1async.NewCallsPublisher(rt).Note(ctx, new(callsv1.NoteRequest), async.WithDelay(delay)); err != nil {
+		t.Fatal(err)
+	}
+	order.End()
+	var handled trace.SpanContext
+	select {
+	case handled = <-h.noted:
+	case <-time.After(30 * time.Second):
+		t.Fatal("it is not handled")
+	}
+	if took := time.Since(begin); took < delay {
+		t.Errorf("it was handled after %s already, want %s at least", took, delay)
+	}
+	if handled.TraceID() != order.SpanContext().TraceID() {
+		t.Errorf("it was handled in the trace %s, want that of the send, %s", handled.TraceID(), order.SpanContext().TraceID())
+	}
+	want := []string{"server connectrpc.com/otelconnect", "consumer " + asyncotel.ScopeName, "producer " + asyncotel.ScopeName, "internal shop"}
+	if way := wayBack(t, recorder, "Note"); !slices.Equal(way, want) {
+		t.Errorf("the way from the handler to the sender is %q, want %q", way, want)
+	}
+}
+
+// wayBack walks from the span of otelconnect at the handler, parent by parent.
+func wayBack(t *testing.T, recorder *tracetest.SpanRecorder, method string) []string {
+	t.Helper()
+	// The runtime's span of a message ends a little after that of its handler.
+	await(t, recorder, 1, func(span string) bool {
+		return strings.HasPrefix(span, "process ") && strings.Contains(span, ".Calls."+method)
+	})
+	var handled sdktrace.ReadOnlySpan
+	byID := make(map[trace.SpanID]sdktrace.ReadOnlySpan)
+	for _, span := range recorder.Ended() {
+		byID[span.SpanContext().SpanID()] = span
+		if span.Name() == "acme.calls.v1.Calls/"+method && span.SpanKind() == trace.SpanKindServer {
+			handled = span
+		}
+	}
+	var way []string
+	for span := handled; span != nil; span = byID[span.Parent().SpanID()] {
+		way = append(way, span.SpanKind().String()+" "+span.InstrumentationScope().Name)
+	}
+	return way
+}
+
+// await waits for n spans with a name that is right.
+func await(t *testing.T, recorder *tracetest.SpanRecorder, n int, right func(name string) bool) []sdktrace.ReadOnlySpan {
 	t.Helper()
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
@@ -189,7 +224,7 @@ func await(t *testing.T, recorder *tracetest.SpanRecorder, name string, n int) [
 	for {
 		var found []sdktrace.ReadOnlySpan
 		for _, span := range recorder.Ended() {
-			if span.Name() == name {
+			if right(span.Name()) {
 				found = append(found, span)
 			}
 		}
@@ -203,7 +238,7 @@ func await(t *testing.T, recorder *tracetest.SpanRecorder, name string, n int) [
 			for _, span := range recorder.Ended() {
 				names = append(names, span.Name())
 			}
-			t.Fatalf("%s: %d spans, want %d; there are %q", name, len(found), n, names)
+			t.Fatalf("%d spans, want %d; there are %q", len(found), n, names)
 		}
 	}
 }
@@ -232,23 +267,26 @@ func TestValidateRefusesOnBothEnds(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			rt := serve(t, handler{}, test.server)
-			client := callsv1connect.NewCallsClient(connect.NewClient(asyncconnect.NewTransport(rt), test.client...))
-			if _, err := client.Echo(t.Context(), &callsv1.EchoRequest{Row: "1"}); err != nil {
-				t.Errorf("a valid request: %v", err)
-			}
-			_, err := client.Echo(t.Context(), new(callsv1.EchoRequest))
-			refused, ok := errors.AsType[*connect.Error](err)
-			if !ok || refused.Code() != connect.CodeInvalidArgument || refused.IsRemote() != test.remote || !strings.Contains(refused.Message(), "a row is required") {
-				t.Fatalf("an invalid request: %v", err)
-			}
-			if len(refused.Details()) != 1 {
-				t.Fatalf("%d details, want the violations", len(refused.Details()))
-			}
-			violations, err := connectproto.UnmarshalErrorDetail(refused.Details()[0])
-			if err != nil || violations.ProtoReflect().Descriptor().FullName() != "buf.validate.Violations" {
-				t.Errorf("the detail is %v, %v", violations, err)
-			}
+			onEachBroker(t, func(t *testing.T, broker place) {
+				t.Helper()
+				rt := broker.serve(t, handler{}, test.server)
+				client := callsv1connect.NewCallsClient(connect.NewClient(asyncconnect.NewTransport(rt), test.client...))
+				if _, err := client.Echo(t.Context(), &callsv1.EchoRequest{Row: "1"}); err != nil {
+					t.Errorf("a valid request: %v", err)
+				}
+				_, err := client.Echo(t.Context(), new(callsv1.EchoRequest))
+				refused, ok := errors.AsType[*connect.Error](err)
+				if !ok || refused.Code() != connect.CodeInvalidArgument || refused.IsRemote() != test.remote || !strings.Contains(refused.Message(), "a row is required") {
+					t.Fatalf("an invalid request: %v", err)
+				}
+				if len(refused.Details()) != 1 {
+					t.Fatalf("%d details, want the violations", len(refused.Details()))
+				}
+				violations, err := connectproto.UnmarshalErrorDetail(refused.Details()[0])
+				if err != nil || violations.ProtoReflect().Descriptor().FullName() != "buf.validate.Violations" {
+					t.Errorf("the detail is %v, %v", violations, err)
+				}
+			})
 		})
 	}
 }
