@@ -76,13 +76,14 @@ func checkEnded(c *Capture) (r []string) {
 	return r
 }
 
-func (c *Capture) sendOf(id string) *Span {
+func (c *Capture) sendOf(id string) (first *Span) {
+	// A retry has the id of what is tried again, and may end before the send that came first: it began later.
 	for _, s := range c.OfType("send") {
-		if s.Attributes.Text(semconv.MessagingMessageIDKey) == id {
-			return s
+		if s.Attributes.Text(semconv.MessagingMessageIDKey) == id && (first == nil || s.Start.Before(first.Start)) {
+			first = s
 		}
 	}
-	return nil
+	return first
 }
 
 func checkReturn(c *Capture) (r []string) {

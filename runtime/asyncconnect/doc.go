@@ -5,7 +5,7 @@
 //
 //	server := connect.NewServer()
 //	ordersv1connect.RegisterOrdersHandler(server, handler)
-//	asyncconnect.Mount(rt, mux, server)       // HTTP: Connect, gRPC and gRPC-Web, with limits on what is read
+//	asyncconnect.Mount(rt, mux, server)       // HTTP: Connect, gRPC and gRPC-Web, with the limits of its rpcs
 //	err := asyncconnect.Serve(rt, server)     // and the broker
 //
 // # Both ends

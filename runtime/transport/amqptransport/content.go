@@ -34,7 +34,10 @@ const (
 )
 
 // scratch lends buffers to encoders; what they made is copied out in its final size.
-var scratch = sync.Pool{New: func() any { return new([]byte) }}
+var scratch = sync.Pool{New: func() any { return new(make([]byte, 0, usualHeader)) }}
+
+// usualHeader is how many bytes the header of a message has room in; what needs more grows.
+const usualHeader = 1 << 10
 
 // encode makes the header frame's payload of msg by [Marshaler], without a table in between. A target is added to the
 // headers.
