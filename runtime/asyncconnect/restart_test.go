@@ -2,10 +2,12 @@ package asyncconnect_test
 
 import (
 	"context"
-	"net"
+	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -14,7 +16,6 @@ import (
 	"time"
 
 	"connectrpc.com/connect/v2"
-	amqp091 "github.com/rabbitmq/amqp091-go"
 
 	callsv1 "github.com/asyncpb/async/internal/gen/acme/calls/v1"
 	"github.com/asyncpb/async/internal/gen/acme/calls/v1/callsv1connect"
@@ -24,27 +25,62 @@ import (
 // fullBars asks for the sizes that make bars uses, and for a broker of the test's own that is really restarted.
 var fullBars = os.Getenv("ASYNC_TEST_BARS") == "full"
 
+// barsFolder is where the figures of full bars are written; nowhere by default.
+var barsFolder = os.Getenv("ASYNC_TEST_BARS_OUT")
+
+// restart is what became of the calls that were made while the broker was away.
+type restart struct {
+	Broker         string         `json:"broker"` // what became of it
+	Callers        int            `json:"callers"`
+	Calls          int            `json:"calls"`
+	LimitSeconds   float64        `json:"limit_seconds"` // each call's
+	Answered       int            `json:"answered"`
+	Errors         map[string]int `json:"errors"` // by code
+	Late           int            `json:"late"`
+	Misdelivered   int            `json:"misdelivered"`
+	AwaySeconds    float64        `json:"away_seconds"`
+	MedianSeconds  float64        `json:"median_seconds"`
+	LongestSeconds float64        `json:"longest_seconds"`
+	AllSeconds     float64        `json:"all_seconds"`
+}
+
 // TestBarEveryCallEndsWhenTheBrokerRestarts lets 64 callers make requests while the broker goes and comes back: every call ends with
 // its own reply or with a clear code, within its deadline.
 func TestBarEveryCallEndsWhenTheBrokerRestarts(t *testing.T) {
 	if !fullBars {
 		t.Parallel()
-	}
-	const (
-		callers  = 64
-		deadline = 30 * time.Second
-		slack    = 2 * time.Second
-	)
-	requests, p := 2000, newPlace(t, rabbitMQ)
-	var interrupt func()
-	if fullBars {
-		node := startNode(t)
-		requests, p.url, interrupt = 10_000, node.url(), node.restart
-	} else {
+		p := newPlace(t, rabbitMQ)
 		wire := newLine(t, p.url)
-		p.url, interrupt = wire.url(), wire.cut
+		p.url = wire.url()
+		callThrough(t, p, 2000, 30*time.Second, wire.cut)
+		return
 	}
+	for _, test := range []struct {
+		name, broker string
+		signal       syscall.Signal
+		deadline     time.Duration
+	}{
+		{"calls wait for a broker that is stopped", "stopped and started", syscall.SIGTERM, 30 * time.Second},
+		{"calls wait for a broker that is killed", "killed and started", syscall.SIGKILL, 30 * time.Second},
+		{"calls give up before a broker is back", "stopped and started", syscall.SIGTERM, 2 * time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) { //nolint:paralleltest // each has the machine to itself
+			p, node := newPlace(t, rabbitMQ), startNode(t)
+			p.url = node.url()
+			r := callThrough(t, p, 10_000, test.deadline, func() { node.restart(test.signal) })
+			r.Broker = test.broker
+			r.keep(t)
+		})
+	}
+}
 
+// callThrough makes the calls, interrupts the broker when a quarter of them has begun, and holds what became of them to the bars.
+func callThrough(t *testing.T, p place, calls int, deadline time.Duration, interrupt func()) *restart {
+	t.Helper()
+	const (
+		callers = 64
+		slack   = 2 * time.Second
+	)
 	server := connect.NewServer()
 	callsv1connect.RegisterCallsHandler(server, echoes{rows: map[string]call{"": {handle: echo}}})
 	responder := p.open(t, "version: 1\n")
@@ -58,224 +94,114 @@ func TestBarEveryCallEndsWhenTheBrokerRestarts(t *testing.T) {
 		next    atomic.Int64
 		wg      sync.WaitGroup
 		mu      sync.Mutex
+		r       = &restart{Callers: callers, Calls: calls, LimitSeconds: deadline.Seconds(), Errors: make(map[string]int)}
 		codes   = make(map[connect.Code]int)
-		longest time.Duration
-		half    = make(chan struct{})
+		took    []time.Duration
+		quarter = make(chan struct{})
 	)
+	if fullBars {
+		receive(t, time.After(aged))
+	}
 	begin := time.Now()
 	for range callers {
 		wg.Go(func() {
 			for {
 				n := next.Add(1)
-				if n > int64(requests) {
+				if n > int64(calls) {
 					return
 				}
-				if n == int64(requests)/4 {
-					close(half)
+				if n == int64(calls)/4 {
+					close(quarter)
 				}
 				start := time.Now()
-				code := askOnce(t, client, strconv.FormatInt(n, 10), deadline)
+				code, own := askOnce(client, strconv.FormatInt(n, 10), deadline)
 				mu.Lock()
-				codes[code]++
-				longest = max(longest, time.Since(start))
+				took = append(took, time.Since(start))
+				switch {
+				case !own:
+					r.Misdelivered++
+				case code == 0:
+					r.Answered++
+				default:
+					codes[code]++
+					r.Errors[code.String()]++
+				}
 				mu.Unlock()
 			}
 		})
 	}
-	receive(t, half)
+	receive(t, quarter)
+	away := time.Now()
 	interrupt()
+	r.AwaySeconds = time.Since(away).Seconds()
 	wg.Wait()
-	t.Logf("%d calls in %s, the longest %s: %v", requests, time.Since(begin).Round(time.Millisecond), longest.Round(time.Millisecond), codes)
-	if longest > deadline+slack {
-		t.Errorf("a call took %s, its deadline is %s", longest, deadline)
+	r.AllSeconds = time.Since(begin).Seconds()
+	slices.Sort(took)
+	r.MedianSeconds, r.LongestSeconds = took[len(took)/2].Seconds(), took[len(took)-1].Seconds()
+	for _, d := range took {
+		if d > deadline+slack {
+			r.Late++
+		}
 	}
-	answered := codes[0]
+	t.Logf("%+v", *r)
+	if r.Late > 0 {
+		t.Errorf("%d calls took more than %s, the longest %.1f s; their deadline is %s", r.Late, deadline+slack, r.LongestSeconds, deadline)
+	}
+	if r.Misdelivered > 0 {
+		t.Errorf("%d callers got the reply of another", r.Misdelivered)
+	}
 	for code, n := range codes {
 		switch code {
-		case 0, connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeUnknown:
+		case connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeUnknown:
 		default:
 			t.Errorf("%d calls ended with %s", n, code)
 		}
 	}
-	if answered < requests/2 {
-		t.Errorf("only %d of %d calls were answered", answered, requests)
+	if r.Answered < calls/2 {
+		t.Errorf("only %d of %d calls were answered", r.Answered, calls)
 	}
+	return r
 }
 
-// askOnce makes one call, whose reply has to be its own, and returns how it ended; 0 is a reply.
-func askOnce(t *testing.T, client callsv1connect.CallsClient, text string, timeout time.Duration) connect.Code {
-	t.Helper()
+// aged is how old queues are when their broker is killed: RabbitMQ 3.10 can lose the log of a queue, and with it the queue, that
+// was declared less than about three seconds before it is killed.
+const aged = 6 * time.Second
+
+// askOnce makes one call. It returns how that ended, 0 is a reply, and whether a reply was its own.
+func askOnce(client callsv1connect.CallsClient, text string, timeout time.Duration) (code connect.Code, own bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	res, err := client.Echo(ctx, &callsv1.EchoRequest{Payload: []byte(text)})
 	if err != nil {
-		return connect.CodeOf(err)
+		return connect.CodeOf(err), true
 	}
-	if got := string(res.GetPayload()); got != text {
-		t.Errorf("the caller of %s got the reply to %s", text, got)
-	}
-	return 0
+	return 0, string(res.GetPayload()) == text
 }
 
-// line is a TCP connection to the broker that can be cut.
-type line struct {
-	target   string
-	listener net.Listener
-	carried  atomic.Int64 // bytes, both ways
-
-	mu   sync.Mutex
-	open map[net.Conn]bool
-	down bool
-}
-
-func newLine(t *testing.T, url string) *line {
+// keep writes the figures to restarts.json in barsFolder, in the place of those of an earlier run.
+func (r *restart) keep(t *testing.T) {
 	t.Helper()
-	uri, err := amqp091.ParseURI(url)
-	if err != nil {
+	if barsFolder == "" {
+		return
+	}
+	file := filepath.Join(barsFolder, "restarts.json")
+	var all []*restart
+	data, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(data, &all)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
+	if i := slices.IndexFunc(all, func(old *restart) bool { return old.Broker == r.Broker && old.LimitSeconds == r.LimitSeconds }); i >= 0 {
+		all[i] = r
+	} else {
+		all = append(all, r)
+	}
+	if data, err = json.MarshalIndent(all, "", "  "); err != nil {
 		t.Fatal(err)
 	}
-	l := &line{target: net.JoinHostPort(uri.Host, strconv.Itoa(uri.Port)), listener: listener, open: make(map[net.Conn]bool)}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			near, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			far, err := net.Dial("tcp", l.target)
-			if err != nil || !l.admit(near, far) {
-				_ = near.Close()
-				continue
-			}
-			for to, from := range map[net.Conn]net.Conn{near: far, far: near} {
-				wg.Go(func() {
-					buffer := make([]byte, 32<<10)
-					for {
-						n, err := from.Read(buffer)
-						l.carried.Add(int64(n))
-						if err == nil {
-							_, err = to.Write(buffer[:n])
-						}
-						if err != nil {
-							_, _ = to.Close(), from.Close()
-							return
-						}
-					}
-				})
-			}
-		}
-	})
-	t.Cleanup(func() {
-		_ = listener.Close()
-		l.drop()
-		wg.Wait()
-	})
-	return l
-}
-
-func (l *line) url() string { return "amqp://guest:guest@" + l.listener.Addr().String() + "/" }
-
-func (l *line) admit(near, far net.Conn) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.down {
-		_ = far.Close()
-		return false
-	}
-	l.open[near], l.open[far] = true, true
-	return true
-}
-
-func (l *line) drop() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.down = true
-	for conn := range l.open {
-		_ = conn.Close()
-	}
-	clear(l.open)
-}
-
-// cut drops all connections and refuses new ones for a while.
-func (l *line) cut() {
-	l.drop()
-	<-time.After(time.Second)
-	l.mu.Lock()
-	l.down = false
-	l.mu.Unlock()
-}
-
-// node is a RabbitMQ of the test's own.
-type node struct {
-	t       *testing.T
-	folder  string
-	port    int
-	dist    int
-	process *exec.Cmd
-}
-
-func startNode(t *testing.T) *node {
-	t.Helper()
-	n := &node{t: t, folder: t.TempDir(), port: freePort(t), dist: freePort(t)}
-	n.start()
-	t.Cleanup(n.stop)
-	return n
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
+	if err := os.WriteFile(file, append(data, '\n'), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
-}
-
-func (n *node) url() string { return "amqp://guest:guest@127.0.0.1:" + strconv.Itoa(n.port) + "/" }
-
-func (n *node) start() {
-	n.t.Helper()
-	// Debian's wrapper changes the user; the script itself does not.
-	n.process = exec.Command("/usr/lib/rabbitmq/bin/rabbitmq-server")
-	n.process.Env = append(os.Environ(),
-		"RABBITMQ_NODENAME=bar"+strconv.Itoa(n.port)+"@localhost", "RABBITMQ_NODE_IP_ADDRESS=127.0.0.1",
-		"RABBITMQ_NODE_PORT="+strconv.Itoa(n.port), "RABBITMQ_DIST_PORT="+strconv.Itoa(n.dist),
-		"RABBITMQ_MNESIA_BASE="+n.folder, "RABBITMQ_LOG_BASE="+n.folder, "HOME="+n.folder,
-		"RABBITMQ_PID_FILE="+filepath.Join(n.folder, "pid"), "RABBITMQ_ENABLED_PLUGINS_FILE="+filepath.Join(n.folder, "plugins"),
-	)
-	n.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := n.process.Start(); err != nil {
-		n.t.Fatalf("a full run needs RabbitMQ's own scripts: %v", err)
-	}
-	look := time.NewTicker(100 * time.Millisecond)
-	defer look.Stop()
-	deadline := time.After(2 * time.Minute)
-	for {
-		conn, err := amqp091.Dial(n.url())
-		if err == nil {
-			_ = conn.Close()
-			return
-		}
-		select {
-		case <-look.C:
-		case <-deadline:
-			n.t.Fatalf("the node does not answer: %v", err)
-		}
-	}
-}
-
-// stop ends the node as an operator does, and its group, which is its alone.
-func (n *node) stop() {
-	_ = syscall.Kill(-n.process.Process.Pid, syscall.SIGTERM)
-	_ = n.process.Wait()
-}
-
-func (n *node) restart() {
-	n.stop()
-	n.start()
 }

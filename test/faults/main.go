@@ -20,6 +20,7 @@ const usage = `certifies that nothing is lost between a producer and its consume
   faults check    compares what both wrote
   faults run      does all of it on a broker of its own that it breaks
   faults soak     does it for long, with a fault at random every 30 seconds
+  faults page     writes reliability.md of the results that are there
 
 Each has --help.
 `
@@ -38,11 +39,11 @@ func main() {
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
-		"produce": produce, "consume": consume, "check": compare, "run": runTrials, "soak": soak,
+		"produce": produce, "consume": consume, "check": compare, "run": runTrials, "soak": soak, "page": rewrite,
 	}
 	if len(args) == 0 || commands[args[0]] == nil {
 		fmt.Fprint(stderr, usage)
-		return errors.New("no such command; write produce, consume, check, run or soak")
+		return errors.New("no such command; write produce, consume, check, run, soak or page")
 	}
 	return commands[args[0]](ctx, args[1:], stdout, stderr)
 }

@@ -45,13 +45,17 @@ func publish(folder string, results []*trial.Result) error {
 	if data, err = json.MarshalIndent(all, "", "  "); err != nil {
 		return err
 	}
+	restarts, err := readRestarts(folder)
+	if err != nil {
+		return err
+	}
 	return errors.Join(
 		os.WriteFile(path, append(data, '\n'), 0o644),
-		os.WriteFile(filepath.Join(folder, "reliability.md"), []byte(page(all)), 0o644),
+		os.WriteFile(filepath.Join(folder, "reliability.md"), []byte(page(all, restarts)), 0o644),
 	)
 }
 
-func page(results []*trial.Result) string {
+func page(results []*trial.Result, restarts []restart) string {
 	var page strings.Builder
 	page.WriteString(pageHead)
 	for _, r := range results {
@@ -66,5 +70,6 @@ func page(results []*trial.Result) string {
 		fmt.Fprintf(&page, "| %s | %s | %s | %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %.0f | %s |\n", r.Fault, r.Queue, r.Title, r.Length, r.Injected,
 			r.Accepted, r.Processed, r.Dead, r.Lost, r.Phantom, r.Duplicate, r.Reordered, r.Misdelivered, r.Stuck, r.Corrupt, r.Seconds, met)
 	}
+	writeRestarts(&page, restarts)
 	return page.String()
 }
