@@ -85,6 +85,11 @@ func (s *session) condemned() bool {
 	return code != 0 && code != amqp.ConnectionForced && code != amqp.InternalError
 }
 
+// patience is how long the broker may leave a question without an answer.
+func (s *session) patience() time.Duration {
+	return silences * cmp.Or(s.conn.Config.Heartbeat, defaultHeartbeat)
+}
+
 // channel opens a channel. It returns when the connection is lost, or ctx has ended. A broker that leaves even this without
 // an answer reads nothing more from the connection, whatever its heartbeats say: it is cut, and the next one may reach
 // another node. A blocked connection is left alone.
@@ -98,7 +103,7 @@ func (s *session) channel(ctx context.Context) (*amqp.Channel, error) {
 		channel, err := s.conn.Channel()
 		answer <- opened{channel, err}
 	}()
-	patience := time.AfterFunc(silences*cmp.Or(s.conn.Config.Heartbeat, defaultHeartbeat), func() {
+	patience := time.AfterFunc(s.patience(), func() {
 		if !s.blocked.Load() {
 			s.stream.cut()
 		}

@@ -50,6 +50,8 @@ type feed struct {
 	quiet   chan struct{}
 	once    sync.Once
 	running atomic.Bool
+	// suspect: the last consumer that was asked for got no answer.
+	suspect bool
 }
 
 // Consume implements [transport.Consumer].
@@ -240,7 +242,7 @@ func (f *feed) run() {
 			f.start(err)
 			return
 		}
-		consumed, err := f.consume(ctx, ses)
+		consumed, err := f.attempt(ctx, ses)
 		if ctx.Err() != nil {
 			f.start(ctx.Err())
 			return
@@ -307,9 +309,12 @@ func (f *feed) consume(ctx context.Context, ses *session) (consumed bool, err er
 		// One that is put back by itself would come again behind its successors, which are still out.
 		p.keep = f.c.stopping
 	}
-	deliveries, err := f.subscribe(ch)
+	prefetch := cap(f.c.credit)
+	if own := f.c.t.settings.config.Consume.Qos.PrefetchCount; own > 0 {
+		prefetch = own
+	}
+	deliveries, err := f.ask(ctx, ses, ch, prefetch)
 	if err != nil {
-		_ = ch.Close()
 		p.lose(err)
 		p.work.Wait()
 		return false, err
@@ -384,17 +389,13 @@ func (f *feed) tag() string {
 }
 
 // subscribe starts the consumer at the broker.
-func (f *feed) subscribe(ch *amqp.Channel) (<-chan amqp.Delivery, error) {
+func (f *feed) subscribe(ch *amqp.Channel, prefetch int) (<-chan amqp.Delivery, error) {
 	if f.old {
 		if err := f.c.t.retire(ch, f.queue, f.c.s); err != nil {
 			return nil, err
 		}
 	}
 	config := f.c.t.settings.config.Consume
-	prefetch := cap(f.c.credit)
-	if config.Qos.PrefetchCount > 0 {
-		prefetch = config.Qos.PrefetchCount
-	}
 	if err := ch.Qos(prefetch, 0, false); err != nil {
 		return nil, err
 	}

@@ -72,6 +72,10 @@
 // prefetch until it is settled, so that a receiver is never handed more than it asked for. Whoever never settles what was
 // lost gets that much less.
 //
+// A quorum queue that has lost its leader gives no answer to who wants to consume it, and RabbitMQ ends the connection of
+// whoever waits for a minute. After twice the heartbeat, and 30 s at most, [Transport.Report] and a warning say so, and the
+// queue is asked again on a connection of its own, so that other subscriptions lose theirs once at most.
+//
 // The wire format is watermill-amqp's: metadata as string headers, the UUID in _watermill_message_uuid. The native
 // properties message-id, type, content-type, correlation-id, reply-to and timestamp are set as well, and a program
 // that knows only these can take part; see [Marshaler].

@@ -39,6 +39,7 @@ type Transport struct {
 	shards []*shard
 	window window
 	sweep  chan struct{}
+	probes chan struct{} // one for each probe that runs
 
 	mu           sync.Mutex
 	consumptions map[*consumption]struct{}
@@ -82,6 +83,7 @@ func Open(ctx context.Context, c transport.Config, opts ...Option) (*Transport, 
 		window:       window{size: s.window},
 		ladder:       newLadder(),
 		sweep:        make(chan struct{}, 1),
+		probes:       make(chan struct{}, maxProbes),
 		consumptions: make(map[*consumption]struct{}),
 		closed:       make(chan struct{}),
 	}

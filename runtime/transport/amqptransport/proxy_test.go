@@ -33,6 +33,9 @@ type proxy struct {
 	// What alters the broker's answers to publications, and how many channels there were.
 	mute, spoiling, holdingUp, refusingAll bool
 	opened                                 int
+	// leaderless lets the requests for consumers vanish, and asked counts those.
+	leaderless bool
+	asked      int
 }
 
 // pipe is one connection through the proxy.
@@ -116,36 +119,75 @@ func (p *proxy) pass(towardsServer bool) bool {
 
 func (p *proxy) toServer(pp *pipe) {
 	defer p.drop(pp)
-	buffer := make([]byte, 32<<10)
-	for {
-		n, err := pp.client.Read(buffer)
-		if err != nil || !p.pass(true) {
+	r := bufio.NewReader(pp.client)
+	for chunk := make([]byte, 8); ; { // the protocol's name, and then frames
+		if _, err := io.ReadFull(r, chunk); err != nil || !p.pass(true) {
 			return
 		}
-		if _, err := pp.server.Write(buffer[:n]); err != nil {
+		if !p.swallows(chunk) {
+			if _, err := pp.server.Write(chunk); err != nil {
+				return
+			}
+		}
+		var err error
+		if chunk, err = nextFrame(r); err != nil {
 			return
 		}
 	}
 }
 
+// nextFrame waits for the next frame of r and returns the room for it; r still has it.
+func nextFrame(r *bufio.Reader) ([]byte, error) {
+	header, err := r.Peek(7)
+	if err != nil {
+		return nil, err
+	}
+	return make([]byte, len(header)+int(binary.BigEndian.Uint32(header[3:]))+1), nil
+}
+
+// swallows reports whether the broker never gets frame.
+func (p *proxy) swallows(frame []byte) bool {
+	if frame[0] != frameOfMethod || len(frame) < 11 || binary.BigEndian.Uint16(frame[7:]) != classBasic || binary.BigEndian.Uint16(frame[9:]) != basicConsume {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.leaderless {
+		p.asked++
+	}
+	return p.leaderless
+}
+
+// leave does what RabbitMQ does while a quorum queue has no leader: who wants to consume gets no answer.
+func (p *proxy) leave(on bool) {
+	p.mu.Lock()
+	p.leaderless = on
+	p.mu.Unlock()
+}
+
+// unanswered is how many requests for consumers have vanished.
+func (p *proxy) unanswered() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked
+}
+
 func (p *proxy) toClient(pp *pipe) {
 	defer p.drop(pp)
 	r := bufio.NewReader(pp.server)
-	header := make([]byte, 7)
 	for {
-		if _, err := io.ReadFull(r, header); err != nil {
+		frame, err := nextFrame(r)
+		if err != nil {
 			return
 		}
-		frame := make([]byte, len(header)+int(binary.BigEndian.Uint32(header[3:]))+1)
-		copy(frame, header)
-		if _, err := io.ReadFull(r, frame[len(header):]); err != nil || !p.pass(false) {
+		if _, err := io.ReadFull(r, frame); err != nil || !p.pass(false) {
 			return
 		}
 		if p.alters(pp, frame) {
 			continue
 		}
 		pp.out.Lock()
-		_, err := pp.client.Write(frame)
+		_, err = pp.client.Write(frame)
 		pp.out.Unlock()
 		if err != nil || p.hangsUp(frame) {
 			return
@@ -183,6 +225,7 @@ const (
 	channelOpenOK = 11
 	channelEndOK  = 41
 	classBasic    = 60
+	basicConsume  = 20
 	basicAck      = 80
 	basicNack     = 120
 	classConfirm  = 85
