@@ -1,6 +1,7 @@
 package async
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -15,16 +16,26 @@ const envelopeSize = 8
 // entries.
 func (rt *Runtime) envelope(r *route, id, messageType string, now time.Time, more int) message.Metadata {
 	md := make(message.Metadata, envelopeSize+more)
-	at := transport.FormatInstant(now)
+	text, at := stamps(now)
 	md[transport.MetaID] = id
 	md[transport.MetaSource] = rt.source(r.spec)
 	md[transport.MetaType] = messageType
 	md[transport.MetaSpecVersion] = "1.0"
-	md[transport.MetaTime] = now.UTC().Format(time.RFC3339Nano)
+	md[transport.MetaTime] = text
 	md[transport.MetaContentType] = r.settings.codec.ContentType()
 	md[transport.MetaCreatedAt] = at
 	md[transport.MetaSentAt] = at
 	return md
+}
+
+// stamps writes now in both forms that metadata has: RFC 3339, and [transport.FormatInstant].
+func stamps(now time.Time) (text, instant string) {
+	var room [64]byte
+	both := now.UTC().AppendFormat(room[:0], time.RFC3339Nano)
+	n := len(both)
+	both = strconv.AppendInt(both, now.UnixNano(), 10)
+	text = string(both)
+	return text[:n], text[n:]
 }
 
 // source is the CloudEvents source: the application, or the service where there is no name.

@@ -157,19 +157,25 @@ func multiName(prefix, name string) string { return transport.PrefixMultiValue +
 func readHeaders(md message.Metadata, prefix string) Headers {
 	var h Headers
 	for name, value := range md {
-		rest, multi := strings.CutPrefix(name, transport.PrefixMultiValue)
-		plain, match := strings.CutPrefix(rest, prefix)
-		if !match || reserved(plain) {
-			continue
-		}
-		values := []string{value}
-		if multi && json.Unmarshal([]byte(value), &values) != nil {
-			continue
-		}
-		if h == nil {
-			h = make(Headers)
-		}
-		h[plain] = append(h[plain], values...)
+		h = h.read(name, value, prefix)
 	}
+	return h
+}
+
+// read adds an entry of metadata, if it is a header under prefix, to h, which may be nil.
+func (h Headers) read(name, value, prefix string) Headers {
+	rest, multi := strings.CutPrefix(name, transport.PrefixMultiValue)
+	plain, match := strings.CutPrefix(rest, prefix)
+	if !match || reserved(plain) {
+		return h
+	}
+	values := []string{value}
+	if multi && json.Unmarshal([]byte(value), &values) != nil {
+		return h
+	}
+	if h == nil {
+		h = make(Headers)
+	}
+	h[plain] = append(h[plain], values...)
 	return h
 }

@@ -61,18 +61,28 @@ func readAttempt(md message.Metadata) int {
 	return int(n)
 }
 
+// readInfo goes through the metadata once: each message is read by it, and to look for each name would take twice as long.
 func readInfo(msg *message.Message) *Info {
-	md := msg.Metadata
-	info := &Info{
-		ID:        md[transport.MetaID],
-		Type:      md[transport.MetaType],
-		Source:    md[transport.MetaSource],
-		Key:       md[transport.MetaKey],
-		Attempt:   readAttempt(md),
-		CreatedAt: transport.ParseInstant(md[transport.MetaCreatedAt]),
-		SentAt:    transport.ParseInstant(md[transport.MetaSentAt]),
-		Deadline:  transport.ParseInstant(md[transport.MetaDeadline]),
-		Headers:   readHeaders(md, ""),
+	info := &Info{Attempt: readAttempt(msg.Metadata)}
+	for name, value := range msg.Metadata {
+		switch name {
+		case transport.MetaID:
+			info.ID = value
+		case transport.MetaType:
+			info.Type = value
+		case transport.MetaSource:
+			info.Source = value
+		case transport.MetaKey:
+			info.Key = value
+		case transport.MetaCreatedAt:
+			info.CreatedAt = transport.ParseInstant(value)
+		case transport.MetaSentAt:
+			info.SentAt = transport.ParseInstant(value)
+		case transport.MetaDeadline:
+			info.Deadline = transport.ParseInstant(value)
+		default:
+			info.Headers = info.Headers.read(name, value, "")
+		}
 	}
 	if info.ID == "" {
 		info.ID = msg.UUID

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/google/uuid"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/asyncpb/async/runtime/transport"
@@ -91,11 +90,11 @@ func (rt *Runtime) address(r *route, out *Outgoing) error {
 		out.ID = spec.MessageID(out.Message)
 	}
 	if out.ID == "" {
-		id, err := uuid.NewV7()
+		id, err := newMessageID()
 		if err != nil {
-			return fmt.Errorf("message id: %w", err)
+			return err
 		}
-		out.ID = id.String()
+		out.ID = id
 	} else if err := checkMessageID(out.ID); err != nil {
 		return err
 	}
