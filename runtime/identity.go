@@ -14,7 +14,7 @@ var entropy = sync.Pool{New: func() any { return bufio.NewReaderSize(rand.Reader
 
 // newMessageID returns a UUIDv7: ids that are made later sort later.
 func newMessageID() (string, error) {
-	r := entropy.Get().(*bufio.Reader)
+	r, _ := entropy.Get().(*bufio.Reader)
 	id, err := uuid.NewV7FromReader(r)
 	entropy.Put(r)
 	if err != nil {
