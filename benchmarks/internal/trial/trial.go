@@ -15,7 +15,7 @@ import (
 // warm is how many messages go ahead of the measured ones, so that connections, queues and caches are what they will be.
 const warm = 256
 
-// patience is how long a run waits for its messages.
+// patience is how long a run waits for its next message.
 const patience = 90 * time.Second
 
 // Func runs a load of n messages on a peer.
@@ -191,15 +191,20 @@ func (c *closeOnce) Close(ctx context.Context) error {
 }
 
 func await(ctx context.Context, done <-chan struct{}, t *load.Tally) error {
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		expected, delivered, distinct := t.Counts()
-		return fmt.Errorf("after %v only %d of %d messages had arrived, %d of them different ones", patience, delivered, expected, distinct)
+	ticker := time.NewTicker(patience)
+	defer ticker.Stop()
+	for before := -1; ; {
+		select {
+		case <-done:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+			expected, delivered, distinct := t.Counts()
+			if distinct == before {
+				return fmt.Errorf("within %v nothing came; %d of %d messages had arrived, %d of them different ones", patience, delivered, expected, distinct)
+			}
+			before = distinct
+		}
 	}
 }
