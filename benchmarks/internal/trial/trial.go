@@ -202,7 +202,7 @@ func await(ctx context.Context, done <-chan struct{}, t *load.Tally) error {
 		case <-ticker.C:
 			expected, delivered, distinct := t.Counts()
 			if distinct == before {
-				return fmt.Errorf("within %v nothing came; %d of %d messages had arrived, %d of them different ones", patience, delivered, expected, distinct)
+				return fmt.Errorf("nothing came within %v; only %d of %d messages had arrived, %d of them different ones", patience, delivered, expected, distinct)
 			}
 			before = distinct
 		}
