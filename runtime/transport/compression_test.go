@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/asyncpb/async/internal/hangtest"
 	"github.com/asyncpb/async/runtime/transport"
 )
 
@@ -127,6 +128,7 @@ func FuzzDecompress(f *testing.F) {
 	f.Add(small[:20], int64(10))
 	f.Add([]byte("hello"), int64(0))
 	f.Fuzz(func(t *testing.T, payload []byte, limit int64) {
+		defer hangtest.Watch()()
 		limit &= 1<<16 - 1
 		plain, err := transport.Decompress(transport.EncodingGzip, payload, limit)
 		if err == nil && int64(len(plain)) > limit {
