@@ -145,6 +145,9 @@ func play(ctx context.Context, f flags, only *regexp.Regexp, parts []plan.Part, 
 			if contest.Extra {
 				settings.Rounds = min(settings.Rounds, extraRounds)
 			}
+			if contest.Once {
+				settings.Rounds = 1
+			}
 			if contest.Factor > 0 {
 				settings.Time = time.Duration(contest.Factor * float64(settings.Time))
 			}

@@ -22,6 +22,7 @@ type delivery struct {
 	d       transport.Delivery
 	msg     *message.Message
 	life    context.Context // ends when the broker takes the delivery back
+	base    context.Context // the parent of the handler's contexts, once somebody has asked
 	attempt int
 	in      *Incoming
 	ended   bool        // its handler ended its goroutine: the verdict on that is still to be given
@@ -29,9 +30,18 @@ type delivery struct {
 	decided func(error) // pull: hears what became of the verdict; may be nil
 
 	observation atomic.Pointer[observation] // nil when nobody observes
+	unobserved  bool                        // the observer did not want to hear of its handling
 
 	firstFailure time.Time // in this process
 	heldSince    time.Time // when the broker first did not take what becomes of the message
+}
+
+// parent is the parent of the handler's contexts.
+func (x *delivery) parent() context.Context {
+	if x.base == nil {
+		x.base = x.feed.lifelines.of(x.feed.ctx, x.life)
+	}
+	return x.base
 }
 
 // lost reports whether the broker has taken the delivery back.
@@ -221,7 +231,7 @@ func (x *delivery) concludeGoexit() (again bool) {
 // context is the handler's: it has the values of Run's context, the Info, and ends when the delivery is lost, when a drain
 // can wait no longer, or, for a request, at its deadline. Whoever asked for it calls release when the call is over.
 func (x *delivery) context() (ctx *handlerContext, release context.CancelFunc) {
-	ctx = &handlerContext{Context: x.attemptContext(x.feed.lifelines.of(x.feed.ctx, x.life), x.observation.Load()), delivery: x}
+	ctx = &handlerContext{Context: x.attemptContext(x.parent(), x.observation.Load()), delivery: x}
 	release = func() {}
 	if x.feed.b.route.spec.Kind == KindRequest {
 		ctx.reply = new(replyHeaders)

@@ -2,6 +2,7 @@ package async
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,7 +40,8 @@ func (r *route) observed(next SendFunc) SendFunc {
 		return next
 	}
 	return func(ctx context.Context, out *Outgoing) *Receipt {
-		o := &sendObservation{sending: Sending{Outgoing: out, Start: time.Now(), Batch: out.batch != nil}}
+		o, _ := sendObservations.Get().(*sendObservation)
+		o.sending = Sending{Outgoing: out, Start: time.Now(), Batch: out.batch != nil}
 		if out.call != nil {
 			o.sending.CorrelationID = out.call.correlationID
 		}
@@ -49,6 +51,8 @@ func (r *route) observed(next SendFunc) SendFunc {
 		out.created = o.sending.Start
 		op := r.observer.Send(ctx, &o.sending)
 		if op == nil {
+			o.sending = Sending{}
+			sendObservations.Put(o)
 			return next(ctx, out)
 		}
 		if out.batch != nil {
@@ -82,6 +86,13 @@ type sendObservation struct {
 	op       Operation
 	returned time.Time
 }
+
+// What nobody observes is used again: a program may have telemetry and nobody who listens.
+var (
+	sendObservations = sync.Pool{New: func() any { return new(sendObservation) }}
+	observations     = sync.Pool{New: func() any { return new(observation) }}
+	settlings        = sync.Pool{New: func() any { return new(Settling) }}
+)
 
 func (o *sendObservation) end(err error) { o.op.End(Result{Err: err, Returned: o.returned}) }
 
@@ -160,9 +171,12 @@ func (x *delivery) begin(ctx context.Context, received bool) *observation {
 	if process == nil {
 		return nil
 	}
-	o := &observation{one: [1]ReceivedDelivery{x.received()}}
+	o, _ := observations.Get().(*observation)
+	o.one = [1]ReceivedDelivery{x.received()}
 	o.receiving = Receiving{Start: time.Now(), Deliveries: o.one[:], Received: received}
 	if o.op = process(ctx, &o.receiving); o.op == nil {
+		o.one, o.receiving, x.unobserved = [1]ReceivedDelivery{}, Receiving{}, true
+		observations.Put(o)
 		return nil
 	}
 	x.observation.Store(o)
@@ -172,7 +186,7 @@ func (x *delivery) begin(ctx context.Context, received bool) *observation {
 // beginPush is begin for a handler that the feed calls.
 func (x *delivery) beginPush() {
 	if x.feed.b.observer.Process != nil && x.observation.Load() == nil {
-		x.begin(x.feed.lifelines.of(x.feed.ctx, x.life), false)
+		x.begin(x.parent(), false)
 	}
 }
 
@@ -213,6 +227,9 @@ func (f *feed) beginBatch(entries []*delivery) func(error) {
 	}
 	op := process(f.ctx, r)
 	if op == nil {
+		for _, x := range entries {
+			x.unobserved = true
+		}
 		return func(error) {}
 	}
 	for n, x := range entries {
@@ -294,17 +311,21 @@ func (x *delivery) observeSettle(o transport.Outcome) Operation {
 		x.became(FateRequeue)
 	}
 	settle := x.feed.b.observer.Settle
-	if settle == nil {
+	if settle == nil || x.unobserved {
 		return nil
 	}
-	s := Settling{Outcome: o, Delivery: x.d, Message: x.msg}
-	observed := x.observation.Load()
-	if observed == nil {
-		return settle(&s)
+	if observed := x.observation.Load(); observed != nil {
+		observed.settling = Settling{Outcome: o, Delivery: x.d, Message: x.msg, Parent: observed.op}
+		return settle(&observed.settling)
 	}
-	s.Parent = observed.op
-	observed.settling = s
-	return settle(&observed.settling)
+	s, _ := settlings.Get().(*Settling)
+	*s = Settling{Outcome: o, Delivery: x.d, Message: x.msg}
+	op := settle(s)
+	if op == nil {
+		*s = Settling{}
+		settlings.Put(s)
+	}
+	return op
 }
 
 // resend is sendInternal on behalf of the delivery.

@@ -46,7 +46,8 @@ type Endpoint struct {
 
 // Observer has a function for each thing that can happen at an [Endpoint]; a nil function observes nothing, and costs nothing. Its
 // functions are called from many goroutines at once. They may return nil for an operation that is not observed. What they
-// get belongs to the runtime, and may be read until the operation has ended. New functions may be added.
+// get belongs to the runtime, and may be read until the operation has ended, or until the function has returned nil. New functions
+// may be added.
 type Observer struct {
 	// Send is called for a message of the user's, after the interceptors and before it is encoded. It may set the metadata of
 	// the message. The operation ends with the receipt, before anybody who waits for it goes on.
@@ -82,7 +83,8 @@ type Observer struct {
 	// Retried is called each time a message gets its next attempt that was held back in the process, and not stored again, nor tried
 	// again at once.
 	Retried func()
-	// Settle is called before a delivery is settled; the operation ends when the transport reports that it is.
+	// Settle is called before a delivery is settled, unless Process has returned nil for it; the operation ends when the transport
+	// reports that it is.
 	Settle func(s *Settling) Operation
 	// Interrupted is called each time fetching is interrupted: a channel, a queue or the connection was lost. It goes on by
 	// itself.

@@ -27,6 +27,8 @@ type Contest struct {
 	Extra bool
 	// Sanity marks what makes a whole run void when it is out of its bounds.
 	Sanity bool
+	// Once marks what takes minutes: it has one round.
+	Once bool
 	// Factor stretches the time of a run; zero is one.
 	Factor float64
 }

@@ -41,10 +41,21 @@ func (c catalogue) scaling() []Contest {
 		amqp.Sides = append(amqp.Sides, rounds.Side{Peer: c.ours, Run: trial.Backlog(c.broker), Messages: 100_000, Load: l})
 		heap.Sides = append(heap.Sides, rounds.Side{Peer: c.ours, Run: trial.Heap(c.broker), Messages: 100_000, Load: l})
 	}
+	deep := rounds.Contest{Readings: []rounds.Reading{
+		{ID: "flat", Name: "RabbitMQ, 1 k to 1 M messages of 64 B that wait, classic", Metric: rounds.Spread, Bound: flat},
+		{ID: "flat", Name: "RabbitMQ, client CPU while 1 k to 1 M messages of 64 B wait, classic", Metric: rounds.CPUSpread, Bound: flat},
+	}}
+	for _, n := range []int{1_000, 1_000_000} {
+		deep.Sides = append(deep.Sides, rounds.Side{
+			Peer: c.ours, Run: trial.Backlog(c.broker), Messages: max(n, 100_000),
+			Load: load.Load{Queue: load.Classic, Bytes: small, Mode: load.Async, Backlog: n},
+		})
+	}
 	return []Contest{
 		{Contest: subscriptions},
 		{Contest: memory, Extra: true},
 		{Contest: amqp, Extra: true},
 		{Contest: heap, Extra: true},
+		{Contest: deep, Extra: true, Once: true},
 	}
 }

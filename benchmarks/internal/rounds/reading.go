@@ -69,6 +69,12 @@ var Spread = Metric{Text: "ns a message, largest to smallest", Compare: func(res
 	return high / low
 }}
 
+// CPUSpread compares the side whose client takes most CPU time for a message to that which takes least.
+var CPUSpread = Metric{Text: "client CPU a message, largest to smallest", Compare: func(results []trial.Result) float64 {
+	low, high := extremes(results, func(r trial.Result) float64 { return float64(r.CPUPerMessage()) })
+	return high / low
+}}
+
 // HeapSpread compares the largest live heap to the smallest.
 var HeapSpread = Metric{Text: "live heap, largest to smallest", Compare: func(results []trial.Result) float64 {
 	low, high := extremes(results, func(r trial.Result) float64 { return float64(r.LiveHeap) })
