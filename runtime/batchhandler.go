@@ -26,11 +26,14 @@ func (f *feed) processBatch(gathered []*delivery) {
 	}
 	verdict := errGoexit
 	end := f.beginBatch(entries)
+	// A handler may go on after it has settled all that it was given, and a drain waits for it.
+	f.open.Add(1)
 	defer func() {
 		end(verdict)
 		for _, x := range entries {
 			x.settleBy(verdict, nil)
 		}
+		f.open.Done()
 	}()
 	verdict = f.callBatch(entries)
 }

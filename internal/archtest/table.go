@@ -13,6 +13,7 @@ var rooms = []Room{
 
 	{Name: "a bridge", Paths: []string{"runtime/asyncconnect/..."}, May: []string{"runtime", "runtime/transport", "internal/contract", "gen/..."}},
 	{Name: "the tracing", Paths: []string{"runtime/asyncotel/..."}, May: []string{"runtime", "runtime/transport"}},
+	{Name: "the promise's conformance", Paths: []string{"runtime/promisetest"}, May: []string{"runtime", "runtime/transport"}},
 	{Name: "the users' test kit", Paths: []string{"runtime/asynctest/..."}, May: []string{"runtime", "runtime/transport", "runtime/transport/memorytransport"}},
 
 	{Name: "the runtime's inside", Paths: []string{"runtime/internal/..."}, May: []string{"runtime/internal/...", "runtime/transport"}},
@@ -29,7 +30,7 @@ var rooms = []Room{
 
 	{Name: "code generated for tests", Paths: []string{"internal/gen/..."}, May: []string{"internal/gen/...", "runtime", "gen/..."}},
 	{Name: "the code of the annotations", Paths: []string{"gen/..."}},
-	{Name: "the page of transports", Paths: []string{"internal/pagetest"}, May: []string{"runtime/transport"}},
+	{Name: "the page of transports", Paths: []string{"internal/pagetest"}, May: []string{"runtime/transport", "runtime/promisetest"}},
 	{Name: "a test kit of ours", Paths: []string{"internal/*test/..."}, May: []string{"internal/...", "proto/...", "gen/..."}},
 	{Name: "the telemetry's conformance", Paths: []string{"internal/otelcheck/..."}, May: append([]string{"internal/gen/..."}, library...)},
 	{Name: "a stranger to this project's code", Paths: []string{"test/acceptance/internal/..."}, May: []string{"internal/gen/..."}},

@@ -9,6 +9,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/asyncpb/async/internal/pagetest"
+	"github.com/asyncpb/async/runtime/promisetest"
 	"github.com/asyncpb/async/runtime/transport"
 	"github.com/asyncpb/async/runtime/transport/amqptransport"
 	"github.com/asyncpb/async/runtime/transport/transporttest"
@@ -21,6 +22,18 @@ func TestConformance(t *testing.T) {
 	transporttest.Run(t, transporttest.Harness{
 		Open:   func(t *testing.T) transport.Transport { return traced{open(t), &made} },
 		Proven: pagetest.Column("../../../docs/transports.md", "amqp"),
+	})
+}
+
+func TestConformanceOfTheRuntime(t *testing.T) {
+	t.Parallel()
+	var made traces
+	t.Cleanup(func() { made.remove(t) })
+	promisetest.Run(t, promisetest.Harness{
+		Broker: func(t *testing.T) func() transport.Transport {
+			return func() transport.Transport { return traced{openConfig(t, brokerConfig(t, brokerURL())), &made} }
+		},
+		Proven: pagetest.Promise("../../../docs/transports.md", "amqp"),
 	})
 }
 

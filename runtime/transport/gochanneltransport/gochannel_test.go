@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/asyncpb/async/internal/pagetest"
+	"github.com/asyncpb/async/runtime/promisetest"
 	"github.com/asyncpb/async/runtime/transport"
 	"github.com/asyncpb/async/runtime/transport/gochanneltransport"
 	"github.com/asyncpb/async/runtime/transport/transporttest"
@@ -23,6 +24,27 @@ func TestConformance(t *testing.T) {
 		Open:   func(*testing.T) transport.Transport { return gochanneltransport.New() },
 		Single: true,
 		Proven: pagetest.Column("../../../docs/transports.md", "gochannel"),
+	})
+}
+
+// shared outlives the runtimes that have it in turn.
+type shared struct{ *gochanneltransport.Transport }
+
+func (shared) Close(context.Context) error { return nil }
+
+func TestConformanceOfTheRuntime(t *testing.T) {
+	t.Parallel()
+	promisetest.Run(t, promisetest.Harness{
+		Broker: func(t *testing.T) func() transport.Transport {
+			tr := gochanneltransport.New()
+			t.Cleanup(func() {
+				if err := tr.Close(context.Background()); err != nil {
+					t.Errorf("close: %v", err)
+				}
+			})
+			return func() transport.Transport { return shared{tr} }
+		},
+		Proven: pagetest.Promise("../../../docs/transports.md", "gochannel"),
 	})
 }
 

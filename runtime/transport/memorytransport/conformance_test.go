@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/asyncpb/async/internal/pagetest"
+	"github.com/asyncpb/async/runtime/promisetest"
 	"github.com/asyncpb/async/runtime/transport"
 	"github.com/asyncpb/async/runtime/transport/memorytransport"
 	"github.com/asyncpb/async/runtime/transport/transporttest"
@@ -18,5 +19,16 @@ func TestConformance(t *testing.T) {
 			return memorytransport.New(memorytransport.WithCapacity(capacity))
 		},
 		Proven: pagetest.Column("../../../docs/transports.md", "memory"),
+	})
+}
+
+func TestConformanceOfTheRuntime(t *testing.T) {
+	t.Parallel()
+	promisetest.Run(t, promisetest.Harness{
+		Broker: func(*testing.T) func() transport.Transport {
+			broker := memorytransport.NewBroker()
+			return func() transport.Transport { return broker.Open() }
+		},
+		Proven: pagetest.Promise("../../../docs/transports.md", "memory"),
 	})
 }
