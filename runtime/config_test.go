@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -378,4 +379,26 @@ func TestATelemetryIsRegisteredOnce(t *testing.T) {
 		}
 	}()
 	async.RegisterTelemetry("recorder", open)
+}
+
+// TestAFileThatIsTooLargeIsNotRead is not parallel: it looks at the memory of the process.
+func TestAFileThatIsTooLargeIsNotRead(t *testing.T) { //nolint:paralleltest // see above
+	const mib = 1 << 20
+	huge := written(t, "huge", "")
+	must(t, os.Truncate(huge, 256*mib))
+	for name, open := range map[string]async.Option{
+		"configuration": async.WithConfigFile(huge),
+		"credentials":   async.WithConfigFile(written(t, "async.yaml", "version: 1\ntransports: {main: {url: \"amqp://127.0.0.1:1/\", credentials_file: "+huge+"}}\n")),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := async.Open(t.Context(), open)
+		runtime.ReadMemStats(&after)
+		if err == nil || !strings.Contains(err.Error(), "larger than") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if used := (after.TotalAlloc - before.TotalAlloc) / mib; used > 16 {
+			t.Errorf("%s: %d MiB of memory were used", name, used)
+		}
+	}
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	ordersv1 "github.com/asyncpb/async/internal/gen/acme/orders/v1"
 	"github.com/asyncpb/async/internal/gen/acme/orders/v1/ordersv1async"
 	async "github.com/asyncpb/async/runtime"
@@ -156,4 +158,41 @@ type observed struct {
 func (o *observed) Consume(ctx context.Context, s transport.Subscription, receive func(transport.Delivery)) (transport.Consumption, error) {
 	o.subscription = s
 	return transport.ConsumerOf(o.Transport).Consume(ctx, s, receive)
+}
+
+// TestALargeReplyIsRefused: a caller holds what answers to its own limit, whatever the responder's is, and whether or not it was
+// compressed.
+func TestALargeReplyIsRefused(t *testing.T) {
+	forEach(t, func(t *testing.T, w *world) {
+		limited := func(limits string) async.Option {
+			return async.WithConfigFile(written(t, "async.yaml", "version: 1\ndefaults: {"+limits+"}\n"))
+		}
+		const limit = 64 << 10
+		for name, responding := range map[string]string{"as it is": "max_message_bytes: 1MiB", "compressed": "max_message_bytes: 1MiB, compress_above: 1KiB"} {
+			other := *w
+			other.namespace += "-" + strings.ReplaceAll(name, " ", "-")
+			responder := other.open(t, limited(responding))
+			must(t, ordersv1async.NewOrdersSubscriber(responder).OnQuote(func(_ context.Context, req *ordersv1.QuoteRequest) (*ordersv1.QuoteResponse, error) {
+				if req.GetSku() == "error" {
+					return nil, async.NewError(async.CodeNotFound, "%s", strings.Repeat("x", limit))
+				}
+				res := new(ordersv1.QuoteResponse)
+				res.ProtoReflect().SetUnknown(bytesField(limit))
+				return res, nil
+			}))
+			run(t, responder)
+			client := ordersv1async.NewOrdersClient(other.open(t, limited("max_message_bytes: 64KiB")))
+			for _, sku := range []string{"reply", "error"} {
+				_, err := client.Quote(t.Context(), &ordersv1.QuoteRequest{Sku: sku})
+				if async.CodeOf(err) != async.CodeResourceExhausted || !strings.Contains(err.Error(), "max_message_bytes") {
+					t.Errorf("%s, %s: got %.80v", sku, name, err)
+				}
+			}
+		}
+	})
+}
+
+// bytesField is a field of n bytes that no message has.
+func bytesField(n int) []byte {
+	return append(protowire.AppendVarint(protowire.AppendTag(nil, 1000, protowire.BytesType), uint64(n)), make([]byte, n)...)
 }

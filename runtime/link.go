@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -45,12 +46,25 @@ func loadConfig(path string) (*config.Config, error) {
 	if path == "" {
 		return &config.Config{}, nil
 	}
-	data, err := os.ReadFile(path)
+	data, err := readBegin(path, config.MaxBytes+1)
 	if err != nil {
 		return nil, fmt.Errorf("async: open: read the configuration: %w", err)
 	}
 	return config.Load(path, data, os.LookupEnv)
 }
+
+// readBegin reads a file up to a number of bytes: what is named by mistake may be a device, or as large as a disk.
+func readBegin(path string, most int64) (data []byte, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	return io.ReadAll(io.LimitReader(file, most))
+}
+
+// maxCredentialsBytes is the largest file of credentials that is read.
+const maxCredentialsBytes = 4 << 10
 
 // review returns everything that is wrong with the configuration, in the order of the file: problems, which were found when
 // it was read, and what this binary or the opened transports cannot do.
@@ -130,9 +144,12 @@ func (rt *Runtime) named(name string) *link {
 func (rt *Runtime) openLink(ctx context.Context, t *config.Transport) (*link, error) {
 	c := t.Config
 	if t.CredentialsFile != "" {
-		data, err := os.ReadFile(t.CredentialsFile)
+		data, err := readBegin(t.CredentialsFile, maxCredentialsBytes+1)
 		if err != nil {
 			return nil, fmt.Errorf("async: open: transport %s: credentials_file: %w", t.Name, err)
+		}
+		if len(data) > maxCredentialsBytes {
+			return nil, fmt.Errorf("async: open: transport %s: credentials_file %s is larger than 4 KiB: write one line, <user>:<password>", t.Name, t.CredentialsFile)
 		}
 		user, password, found := strings.Cut(strings.TrimSpace(string(data)), ":")
 		if !found {

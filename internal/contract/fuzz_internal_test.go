@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/asyncpb/async/internal/hangtest"
 )
 
 // portable is the grammar of topics and groups, said once more in another way.
@@ -19,6 +21,7 @@ func FuzzName(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
+		defer hangtest.Watch()()
 		want := len(name) <= maxTopicBytes && portable.MatchString(name)
 		if why := flaw(name, maxTopicBytes); (why == "") != want {
 			t.Errorf("%q: got %q, and the grammar says %t", name, why, want)

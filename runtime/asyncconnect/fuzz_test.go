@@ -6,13 +6,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
-	"time"
 
 	"connectrpc.com/connect/v2"
 	"google.golang.org/protobuf/proto"
 
 	callsv1 "github.com/asyncpb/async/internal/gen/acme/calls/v1"
 	"github.com/asyncpb/async/internal/gen/acme/calls/v1/callsv1connect"
+	"github.com/asyncpb/async/internal/hangtest"
 	async "github.com/asyncpb/async/runtime"
 	"github.com/asyncpb/async/runtime/asyncconnect"
 	"github.com/asyncpb/async/runtime/transport"
@@ -56,6 +56,7 @@ func FuzzIngress(f *testing.F) {
 		f.Add("POST", contentType, "", "", "", []byte(`{"id":"n-1","row":"r"}`))
 	}
 	f.Fuzz(func(t *testing.T, method, contentType, encoding, tenant, timeout string, body []byte) {
+		defer hangtest.Watch()()
 		req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, callsv1connect.CallsNoteProcedure, bytes.NewReader(body))
 		req.Method = method
 		req.ProtoMajor, req.ProtoMinor = 2, 0 // gRPC wants it
@@ -68,12 +69,9 @@ func FuzzIngress(f *testing.F) {
 				req.Header[name] = []string{value}
 			}
 		}
-		before, began := sent, time.Now()
+		before := sent
 		answer := httptest.NewRecorder()
 		mux.ServeHTTP(answer, req)
-		if took := time.Since(began); took > time.Second {
-			t.Errorf("it took %s", took)
-		}
 		if answer.Code < 200 || answer.Code > 599 {
 			t.Errorf("the status is %d", answer.Code)
 		}

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/asyncpb/async/internal/hangtest"
 	"github.com/asyncpb/async/runtime/transport"
 )
 
@@ -70,6 +71,7 @@ func FuzzReadW3C(f *testing.F) {
 		f.Add(seed.parent, seed.state, seed.bag)
 	}
 	f.Fuzz(func(t *testing.T, parent, state, bag string) {
+		defer hangtest.Watch()()
 		md := map[string]string{transport.MetaTraceparent: parent, transport.MetaTracestate: state, transport.MetaBaggage: bag}
 		sc, bags, known := readW3C(md)
 		if !known {

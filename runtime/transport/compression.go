@@ -50,10 +50,14 @@ func Compress(payload []byte) ([]byte, bool) {
 }
 
 // Decompress undoes the encoding that [MetaEncoding] names; without one it returns payload itself. More than limit bytes are
-// [ErrTooLarge], and so are more than 1 MiB that are more than a hundred times those of payload. It reads no further than that.
+// [ErrTooLarge], compressed or not, and so are more than 1 MiB that are more than a hundred times those of payload. It reads no
+// further than that.
 func Decompress(encoding string, payload []byte, limit int64) ([]byte, error) {
 	switch encoding {
 	case "":
+		if int64(len(payload)) > limit {
+			return nil, fmt.Errorf("%w: the payload has %d bytes, the limit is %d", ErrTooLarge, len(payload), limit)
+		}
 		return payload, nil
 	case EncodingGzip:
 	default:

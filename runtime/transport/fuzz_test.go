@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/asyncpb/async/internal/hangtest"
 	"github.com/asyncpb/async/runtime/transport"
 )
 
@@ -18,6 +19,7 @@ func FuzzParseURL(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
+		defer hangtest.Watch()()
 		const secret = "c4n4ry-passw0rd"
 		c, err := transport.ParseURL(raw)
 		if err == nil {

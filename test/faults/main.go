@@ -17,7 +17,8 @@ const usage = `certifies that nothing is lost between a producer and its consume
 
   faults produce  sends numbered messages and writes down which were accepted
   faults consume  handles them and writes that down
-  faults check    compares what both wrote
+  faults exhume   takes the dead letters and writes them down
+  faults check    compares what all of them wrote
   faults run      does all of it on a broker of its own that it breaks
   faults soak     does it for long, with a fault at random every 30 seconds
   faults page     writes reliability.md of the results that are there
@@ -39,11 +40,11 @@ func main() {
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
-		"produce": produce, "consume": consume, "check": compare, "run": runTrials, "soak": soak, "page": rewrite,
+		"produce": produce, "consume": consume, "exhume": exhume, "check": compare, "run": runTrials, "soak": soak, "page": rewrite,
 	}
 	if len(args) == 0 || commands[args[0]] == nil {
 		fmt.Fprint(stderr, usage)
-		return errors.New("no such command; write produce, consume, check, run, soak or page")
+		return errors.New("no such command; write produce, consume, exhume, check, run, soak or page")
 	}
 	return commands[args[0]](ctx, args[1:], stdout, stderr)
 }

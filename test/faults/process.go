@@ -1,36 +1,50 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"time"
 
 	async "github.com/asyncpb/async/runtime"
 	_ "github.com/asyncpb/async/runtime/transport/amqptransport"
-	"github.com/asyncpb/async/test/faults/internal/check"
 	"github.com/asyncpb/async/test/faults/internal/journal"
 	"github.com/asyncpb/async/test/faults/internal/load"
 )
 
 // place is the flags that producers and consumers share.
 type place struct {
-	url, namespace, app, stream, journal, gauges string
-	log                                          bool
+	url, config, namespace, app, stream, journal, gauges string
+	log                                                  bool
 }
 
+// usualURL is the broker where neither a URL nor a configuration is given.
+const usualURL = "amqp://guest:guest@127.0.0.1:5672/"
+
 func (p *place) flags(f *flag.FlagSet) {
-	f.StringVar(&p.url, "url", "amqp://guest:guest@127.0.0.1:5672/", "the broker")
+	f.StringVar(&p.url, "url", "", "the broker; default that of --config, else "+usualURL)
+	f.StringVar(&p.config, "config", "", "the file with your application's configuration: broker, credentials, TLS, bindings; default none")
 	f.StringVar(&p.namespace, "namespace", "faults", "the prefix of topics and queues")
 	f.StringVar(&p.app, "app", "faults", "the group that handles ordered messages")
 	f.StringVar(&p.stream, "stream", "commands", "commands (unordered) or ordered (by key)")
 	f.StringVar(&p.journal, "journal", "", "the file to write to; it is continued if it is there")
 	f.StringVar(&p.gauges, "gauges", "", "a file to write goroutines, heap and descriptors to, every 5 s; default none")
 	f.BoolVar(&p.log, "log", false, "log to standard error, from the level debug on")
+}
+
+// options say where the broker is.
+func (p *place) options() []async.Option {
+	opts := []async.Option{async.WithNamespace(p.namespace), async.WithApp(p.app)}
+	if p.config != "" {
+		opts = append(opts, async.WithConfigFile(p.config))
+	}
+	if p.url != "" || p.config == "" {
+		opts = append(opts, async.WithURL(cmp.Or(p.url, usualURL)))
+	}
+	return opts
 }
 
 // open opens what a process needs; the caller closes both.
@@ -50,8 +64,7 @@ func (p *place) open(ctx context.Context, stderr io.Writer, opts ...async.Option
 	if p.log {
 		logger = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	opts = append(opts, async.WithURL(p.url), async.WithNamespace(p.namespace), async.WithApp(p.app), async.WithLogger(logger))
-	rt, err := async.Open(ctx, opts...)
+	rt, err := async.Open(ctx, append(append(p.options(), async.WithLogger(logger)), opts...)...)
 	if err != nil {
 		return "", nil, nil, errors.Join(err, j.Close())
 	}
@@ -136,39 +149,4 @@ func consume(ctx context.Context, args []string, _, stderr io.Writer) error {
 	err = c.Consume(ctx, rt)
 	stop()
 	return errors.Join(err, <-measured, rt.Close(), j.Write(journal.Entry{Kind: journal.Ended}), j.Close())
-}
-
-// paths is a flag that may be given several times.
-type paths []string
-
-func (p *paths) String() string { return strings.Join(*p, ",") }
-
-func (p *paths) Set(path string) error {
-	*p = append(*p, path)
-	return nil
-}
-
-func compare(_ context.Context, args []string, stdout, stderr io.Writer) error {
-	var producers, consumers paths
-	var c check.Conditions
-	f := flag.NewFlagSet("check", flag.ContinueOnError)
-	f.SetOutput(stderr)
-	f.Var(&producers, "producer", "the journal of a producer; may be repeated")
-	f.Var(&consumers, "consumer", "the journal of a consumer; may be repeated")
-	f.BoolVar(&c.Ordered, "ordered", false, "hold the messages of each key to their order")
-	if err := f.Parse(args); err != nil {
-		return err
-	}
-	sent, err1 := journal.Read(producers...)
-	got, err2 := journal.Read(consumers...)
-	if err := errors.Join(err1, err2); err != nil {
-		return err
-	}
-	r := check.Journals(sent, got, c)
-	fmt.Fprintf(stdout, "accepted %d, handled %d, lost %d, phantom %d, duplicate %d, reordered %d, misdelivered %d, stuck %d, corrupt %d\n",
-		r.Accepted, r.Handled, len(r.Lost), len(r.Phantom), len(r.Duplicate), len(r.Reordered), len(r.Misdelivered), len(r.Stuck), len(r.Corrupt))
-	if broken := r.Broken(); len(broken) > 0 {
-		return errors.New(strings.Join(broken, "\n"))
-	}
-	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/pluginpb"
 
+	"github.com/asyncpb/async/internal/hangtest"
 	"github.com/asyncpb/async/protoc-gen-async/internal/generate"
 )
 
@@ -28,6 +29,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add([]byte{0xff})
 	f.Fuzz(func(t *testing.T, raw []byte) {
+		defer hangtest.Watch()()
 		request := new(pluginpb.CodeGeneratorRequest)
 		if proto.Unmarshal(raw, request) != nil {
 			return
@@ -61,6 +63,7 @@ func FuzzMutatedRequest(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, which uint8, seed uint64, changes uint8) {
+		defer hangtest.Watch()()
 		request := proto.CloneOf(requests[int(which)%len(requests)])
 		random := rand.New(rand.NewPCG(seed, uint64(which)))
 		for range int(changes)%16 + 1 {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -47,6 +48,7 @@ func (r *reader) bindings(node *yaml.Node, place []string, c *Config) {
 		fields := append(r.settings(&b.Settings), optional(r, "transport", word, filled, &b.Transport))
 		r.object(node, place, fields, contractKey)
 		r.backoff(b.Retry, append(slices.Clone(place), "retry"))
+		c.places[b.Name] = len(c.Bindings)
 		c.Bindings = append(c.Bindings, b)
 	})
 }
@@ -60,7 +62,7 @@ func (r *reader) references(c *Config) {
 		}
 		service, rpc := b.Service()
 		if merged := c.Find(service, rpc).Retry; rpc != "" && merged.inverted() && !b.Retry.inverted() {
-			if i := slices.IndexFunc(c.Bindings, func(s Binding) bool { return s.Name == service }); i >= 0 && c.Bindings[i].Retry.inverted() {
+			if c.settings(service).Retry.inverted() {
 				continue
 			}
 			r.Add(c.Position("bindings", b.Name, "retry"), "together with the binding of its service, "+inverted(merged), "give both here")
@@ -75,6 +77,8 @@ func unknownTransport(name string, known map[string]*Transport) (what, instead s
 		return "this is a URL", "give it a name under transports, and write the name here"
 	case len(known) == 0:
 		return "no transport has this name", `there are none under transports; write "<scheme>://<address>" at the top of the file`
+	case len(known) > mostSuggested:
+		return "no transport has this name", fmt.Sprintf("write that of one of the %d under transports", len(known))
 	}
 	return "no transport has this name", suggest(name, slices.Collect(maps.Keys(known)))
 }

@@ -35,6 +35,7 @@ type Config struct {
 
 	file      string
 	positions map[string]Position
+	places    map[string]int // of names in Bindings
 }
 
 // Transport is one transport of a configuration.
@@ -68,16 +69,15 @@ func (b Binding) Service() (service, rpc string) {
 // Find returns what the bindings say about an rpc: its own binding over its service's. The defaults are not in it,
 // since annotations stand between them and the bindings.
 func (c *Config) Find(service, rpc string) Settings {
-	var ofService, ofRPC Settings
-	for _, b := range c.Bindings {
-		switch b.Name {
-		case service:
-			ofService = b.Settings
-		case service + "/" + rpc:
-			ofRPC = b.Settings
-		}
+	return c.settings(service).Merge(c.settings(service + "/" + rpc))
+}
+
+// settings are those of the binding with this name.
+func (c *Config) settings(name string) Settings {
+	if i, bound := c.places[name]; bound {
+		return c.Bindings[i].Settings
 	}
-	return ofService.Merge(ofRPC)
+	return Settings{}
 }
 
 // Lookup returns the transport that text stands for: the name of one under transports, or a URL.

@@ -25,7 +25,7 @@ const MaxBytes = 1 << 20
 // could be read, for the caller's own checks, whose findings can be listed with those of the error.
 func Load(name string, data []byte, env func(string) (string, bool)) (*Config, error) {
 	r := &reader{file: name, env: env, positions: make(map[string]Position)}
-	c := &Config{file: name, positions: r.positions}
+	c := &Config{file: name, positions: r.positions, places: make(map[string]int)}
 	if root := r.document(data); root != nil && r.version(root) {
 		r.config(root, c)
 	}

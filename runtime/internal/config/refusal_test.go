@@ -2,8 +2,11 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -410,5 +413,50 @@ func TestReportListsProblemsOnceAndInOrder(t *testing.T) {
 	r.Add(at(2, 3), "second", "b")
 	if got, want := r.Err().Error(), "a.yaml:2:1: first; a\na.yaml:2:3: second; b\na.yaml:10:1: last"; got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// TestAFileOfTheLargestSizeIsReadAtOnce fills a file with what is compared with each other. It is not parallel: it looks at the
+// memory of the process.
+func TestAFileOfTheLargestSizeIsReadAtOnce(t *testing.T) { //nolint:paralleltest // see above
+	const entries = 9000
+	const most = 5 * time.Second // of which the race detector takes most
+	several := func(entries int, format string) string {
+		var text strings.Builder
+		for i := range entries {
+			fmt.Fprintf(&text, format, i)
+		}
+		return text.String()
+	}
+	many := func(format string) string { return several(entries, format) }
+	transports := "transports:\n" + many("  transport-number-%d: {url: \"memory://\"}\n")
+	for name, file := range map[string]string{
+		"rpcs without a service":                "bindings:\n" + several(30_000, "  a.B%d/C: {}\n"),
+		"rpcs of one service":                   "bindings:\n  a.B: {retry: {max_backoff: 1ms}}\n" + many("  a.B/C%d: {retry: {min_backoff: 1s}}\n"),
+		"transports that nobody knows":          transports + "bindings:\n" + many("  a.B%d/C: {transport: transport-numbr-%[1]d}\n"),
+		"transports that are like no other":     transports + "bindings:\n" + many("  a.B%d/C: {transport: "+strings.Repeat("x", 30)+"}\n"),
+		"keys that nobody knows":                many("key-%d: 1\n"),
+		"a transport with keys that none knows": "transports: {main: {url: \"memory://\", options: {" + many("key-%d: 1, ") + "}}}\n",
+	} {
+		file = "version: 1\n" + file
+		if len(file) > config.MaxBytes {
+			t.Fatalf("%s: the file has %d bytes, and larger ones are not read", name, len(file))
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		began := time.Now()
+		_, err := config.Load("async.yaml", []byte(file), lookup(nil))
+		said := 0
+		if err != nil {
+			said = len(err.Error())
+		}
+		took := time.Since(began)
+		runtime.ReadMemStats(&after)
+		if took > most {
+			t.Errorf("%s: it took %s", name, took)
+		}
+		if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 256 {
+			t.Errorf("%s: it took %d MiB of memory, for an error of %d bytes", name, used, said)
+		}
 	}
 }

@@ -5,6 +5,10 @@ import (
 	"strings"
 )
 
+// mostSuggested is of how many names one is suggested. With more of them, the time and the text for each unknown word would be that
+// many times as long.
+const mostSuggested = 100
+
 // suggest says what to write in place of an unknown word: the known one that is closest, or all of them.
 func suggest(word string, known []string) string {
 	best, distance := "", len(word)/3+2

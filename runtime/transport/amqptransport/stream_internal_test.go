@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/asyncpb/async/internal/hangtest"
 	"github.com/asyncpb/async/runtime/transport"
 )
 
@@ -186,6 +187,7 @@ func FuzzUnpack(f *testing.F) {
 	f.Add([]byte("\x01aF\x00\x00\x00\x04\x01bV\x01cA\x00\x00\x00\x02t\x01"))
 	f.Add([]byte("\x10x-delivery-countl\x00\x00\x00\x00\x00\x00\x00\x05"))
 	f.Fuzz(func(t *testing.T, table []byte) {
+		defer hangtest.Watch()()
 		msg, _ := unpack(&amqp.Delivery{MessageId: "id"}, string(table))
 		for name := range msg.Metadata {
 			if !travels(name) {

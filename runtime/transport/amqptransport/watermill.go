@@ -33,6 +33,8 @@ type Publisher struct {
 //
 // Connection.AmqpURI may have the options of RabbitMQ's URIs: heartbeat (seconds; 0 for this package's 10), connection_timeout
 // (milliseconds), channel_max, auth_mechanism, cacertfile, certfile, keyfile and server_name_indication; and those of this package.
+// Plain text, and a TLS configuration that checks nobody, go wherever they went before, as if [transport.Config].Insecure were true:
+// write amqps.
 //
 // NewPublisher connects, within 30 s. The publisher may be used from many goroutines at once. Close closes its connections.
 func NewPublisher(config wamqp.Config, logger watermill.LoggerAdapter) (*Publisher, error) {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/asyncpb/async/internal/hangtest"
 	"github.com/asyncpb/async/runtime/transport"
 	"github.com/asyncpb/async/runtime/transport/amqptransport"
 )
@@ -197,6 +198,7 @@ func FuzzMarshaler(f *testing.F) {
 	f.Add("", "x-death", "\x00", []byte(nil))
 	f.Add("id", transport.MetaReplyTo, "address", []byte{0xff})
 	f.Fuzz(func(t *testing.T, id, key, value string, payload []byte) {
+		defer hangtest.Watch()()
 		if key == transport.MetaWatermillUUID || strings.HasPrefix(key, "x-") {
 			return
 		}

@@ -64,6 +64,11 @@ func openWhatFails(t *testing.T, e *evidence, vhost string) {
 	} {
 		fails(t, e, url, async.WithURL(url))
 	}
+	for _, url := range []string{canary, "app:" + canary + "@rabbit", "amqp://app:" + canary + "%zz@rabbit/", "amqp://app:" + canary + "@127.0.0.1:1/"} {
+		t.Setenv("ASYNC_TRANSPORT", url)
+		fails(t, e, "ASYNC_TRANSPORT="+url)
+	}
+	t.Setenv("ASYNC_TRANSPORT", "")
 	secret := func(name string) string { return file(t, name, canary+"\n") }
 	for name, text := range map[string]string{
 		"a password in the file":                      `url: "amqp://app:` + canary + `@rabbit/"`,
@@ -88,11 +93,11 @@ func openWhatFails(t *testing.T, e *evidence, vhost string) {
 }
 
 // fails opens what cannot be opened and keeps what is said about it.
-func fails(t *testing.T, e *evidence, what string, opt async.Option) {
+func fails(t *testing.T, e *evidence, what string, opts ...async.Option) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	rt, err := async.Open(ctx, append(e.options(), opt)...)
+	rt, err := async.Open(ctx, append(e.options(), opts...)...)
 	if err == nil {
 		must(t, rt.Close())
 		t.Errorf("it was opened: %s", strings.ReplaceAll(what, canary, "…"))

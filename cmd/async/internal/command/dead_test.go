@@ -5,6 +5,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -206,5 +207,23 @@ func TestDropDeletesWhatFits(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"ord-1", "ord-3"}, b.ids(shipDead)); diff != "" {
 		t.Errorf("dead letters (-want +got):\n%s", diff)
+	}
+}
+
+// What a sender wrote cannot move the cursor of whoever looks at it, nor turn the text around.
+func TestAPayloadCannotDriveTheTerminal(t *testing.T) {
+	t.Parallel()
+	b := inMemory(t)
+	b.declare(shipTopic, "orders")
+	hostile := "4\u009b2J\u202e2\u007f\u2028\U000e0041"
+	b.send(shipDead, encoded(t, "ShipRequest", `{"orderId": "`+hostile+`"}`), failed("ord-1", "tenant", hostile))
+	shown := b.ok("dead", "show", "--topic", shipTopic, "--group", "orders", "--descriptors", descriptors(t))
+	for _, r := range shown {
+		if !unicode.IsPrint(r) && r != '\n' {
+			t.Errorf("%U reaches the terminal:\n%q", r, shown)
+		}
+	}
+	if want := `"orderId": "4\u009b2J\u202e2\u007f\u2028\udb40\udc41"`; !strings.Contains(shown, want) {
+		t.Errorf("%s is not in\n%q", want, shown)
 	}
 }

@@ -95,7 +95,7 @@ func (s *session) showPayload(l *letter.Letter, payload json.RawMessage, err err
 	case err == nil:
 		var pretty bytes.Buffer
 		_ = json.Indent(&pretty, payload, "    ", "  ") // it is JSON, or err would say so
-		fmt.Fprintf(s.stdout, "  payload, %d bytes\n    %s\n", size, pretty.String())
+		fmt.Fprintf(s.stdout, "  payload, %d bytes\n    %s\n", size, printableJSON(pretty.String()))
 		return
 	case errors.Is(err, schema.ErrUndescribed) && s.descriptors == "":
 		fmt.Fprintf(s.stdout, "  payload, %d bytes; --descriptors shows it as JSON\n", size)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -17,6 +16,9 @@ import (
 	"github.com/asyncpb/async/runtime/transport"
 )
 
+// maxBytes is the largest payload that is decoded, decompressed: what is larger nobody reads, and its JSON takes many times as much memory.
+const maxBytes = 64 << 20
+
 // Redacted stands in place of what the contract calls sensitive.
 const Redacted = "[redacted]"
 
@@ -25,9 +27,9 @@ var ErrUndescribed = errors.New("no descriptor")
 
 // Decode returns the payload of a message as compact JSON. Unless reveal, sensitive texts become [Redacted], and other
 // sensitive fields are left out. Without a descriptor a payload that is JSON already is returned as it is, and any
-// other is [ErrUndescribed].
+// other is [ErrUndescribed]. More than 64 MiB, decompressed, are [transport.ErrTooLarge].
 func (s *Schema) Decode(msg *message.Message, reveal bool) (json.RawMessage, error) {
-	payload, err := transport.Decompress(msg.Metadata[transport.MetaEncoding], msg.Payload, math.MaxInt32)
+	payload, err := transport.Decompress(msg.Metadata[transport.MetaEncoding], msg.Payload, maxBytes)
 	if err != nil {
 		return nil, err
 	}

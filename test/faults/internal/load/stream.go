@@ -54,6 +54,14 @@ func (s Stream) RPC() string {
 	return rpcShip
 }
 
+// Name is the full name of the method, as configurations write it.
+func (s Stream) Name() string {
+	if s == Ordered {
+		return ordersv1async.OrderEventsName + "/" + rpcMoved
+	}
+	return ordersv1async.OrdersName + "/" + rpcShip
+}
+
 // Topic is the logical topic of the stream, and Group the group that handles it in app.
 func (s Stream) Topic() string {
 	if s == Ordered {

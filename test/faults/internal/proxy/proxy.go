@@ -38,6 +38,7 @@ type Proxy struct {
 	conns   map[*net.TCPConn]bool
 	asked   int // calls of Misack
 	wrong   int // acknowledgements that nobody asked the proxy's client for
+	carried int64
 }
 
 // New starts a proxy for target, a host and a port, at a free port of this machine. The caller closes it.
@@ -92,6 +93,13 @@ func (p *Proxy) Misacked() int {
 	return p.wrong
 }
 
+// Carried is how many bytes have gone to the broker.
+func (p *Proxy) Carried() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.carried
+}
+
 // Close cuts everything and waits until nothing is left.
 func (p *Proxy) Close() {
 	p.cancel()
@@ -125,8 +133,8 @@ func (p *Proxy) connect(conn net.Conn) {
 		return
 	}
 	var both sync.WaitGroup
-	both.Go(func() { p.pipe(server, client, func(w Weather) bool { return w.HoldRequests }, p.misacking()) })
-	both.Go(func() { p.pipe(client, server, func(w Weather) bool { return w.HoldReplies }, asItIs) })
+	both.Go(func() { p.pipe(server, client, func(w Weather) bool { return w.HoldRequests }, p.misacking(), p.count) })
+	both.Go(func() { p.pipe(client, server, func(w Weather) bool { return w.HoldReplies }, asItIs, func(int) {}) })
 	both.Wait()
 }
 
@@ -160,18 +168,24 @@ func (p *Proxy) misacking() editFunc {
 	}
 }
 
+func (p *Proxy) count(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.carried += int64(n)
+}
+
 // editFunc changes what goes over a connection.
 type editFunc func(data []byte) []byte
 
 func asItIs(data []byte) []byte { return data }
 
 // pipe copies until one side is gone, and then takes the other with it.
-func (p *Proxy) pipe(to, from *net.TCPConn, held func(Weather) bool, edit editFunc) {
+func (p *Proxy) pipe(to, from *net.TCPConn, held func(Weather) bool, edit editFunc, sent func(int)) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
 		if err == nil {
-			err = p.forward(to, edit(buffer[:n]), held)
+			err = p.forward(to, edit(buffer[:n]), held, sent)
 		}
 		if err != nil {
 			break
@@ -190,7 +204,7 @@ func (p *Proxy) pipe(to, from *net.TCPConn, held func(Weather) bool, edit editFu
 }
 
 // forward writes what was read, as the weather has it.
-func (p *Proxy) forward(to *net.TCPConn, data []byte, held func(Weather) bool) error {
+func (p *Proxy) forward(to *net.TCPConn, data []byte, held func(Weather) bool, sent func(int)) error {
 	w := p.open(held)
 	delay := w.Latency
 	if w.Jitter > 0 {
@@ -206,6 +220,7 @@ func (p *Proxy) forward(to *net.TCPConn, data []byte, held func(Weather) bool) e
 		if w.Slice > 0 {
 			n = min(n, w.Slice)
 		}
+		sent(n)
 		if _, err := to.Write(data[:n]); err != nil {
 			return err
 		}

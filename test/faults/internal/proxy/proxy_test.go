@@ -169,3 +169,17 @@ func TestASlowCloseKeepsTheOtherSideOpen(t *testing.T) {
 		t.Errorf("the other side was closed after %s", took)
 	}
 }
+
+func TestWhatGoesToTheBrokerIsCounted(t *testing.T) {
+	t.Parallel()
+	p := echo(t)
+	p.Set(proxy.Weather{Slice: 7})
+	for range 2 {
+		if _, err := ask(t, dial(t, p), 100, 10*time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := p.Carried(); n != 200 {
+		t.Errorf("%d bytes, want 200 of two connections, and none of the replies", n)
+	}
+}

@@ -9,7 +9,6 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/asyncpb/async/runtime/transport"
-	"github.com/asyncpb/async/test/faults/internal/journal"
 	"github.com/asyncpb/async/test/faults/internal/load"
 )
 
@@ -29,7 +28,7 @@ func broker() []Fault {
 		{
 			Number: "F9", Title: "the broker is out of memory, then out of disk", Apart: noNode,
 			Load:   Load{Stream: load.Commands, Rate: 1000, Writers: 16},
-			inject: alarms,
+			inject: alarms, judge: punctual,
 		},
 		{
 			Number: "F10", Title: "the queue is deleted, then the exchange", Lossy: true, Apart: noNode,
@@ -75,17 +74,12 @@ func restarts(ctx context.Context, s *session) (int, error) {
 
 // away takes the broker from programs that run, and then from those that start.
 func away(ctx context.Context, s *session) (int, error) {
-	before := s.producer.memory() + s.consumer.memory()
+	growth := s.growth()
 	if err := s.node.Kill(); err != nil {
 		return 0, err
 	}
-	if err := load.Pass(ctx, s.length(30*time.Second, 10*time.Minute)); err != nil {
+	if err := growth.watch(ctx, s.length(30*time.Second, 10*time.Minute), 16); err != nil {
 		return 0, err
-	}
-	grown := float64(s.producer.memory()+s.consumer.memory()-before) / (1 << 20)
-	s.note("memory growth MiB", grown)
-	if grown > 2*16 {
-		s.fail("producer and consumer grew by %.0f MiB while the broker was away, and 16 each are allowed", grown)
 	}
 	if err := s.beginWithout(); err != nil {
 		return 0, err
@@ -117,30 +111,6 @@ func (s *session) beginWithout() error {
 		s.fail("a consumer that was started without a broker ended without an error")
 	}
 	return nil
-}
-
-func alarms(ctx context.Context, s *session) (int, error) {
-	kinds := []struct{ set, heal []string }{
-		{[]string{"set_vm_memory_high_watermark", "0.00001"}, []string{"set_vm_memory_high_watermark", "absolute", "1GB"}},
-		{[]string{"set_disk_free_limit", "900000GB"}, []string{"set_disk_free_limit", "50MB"}},
-	}
-	for i, k := range kinds {
-		began := time.Now()
-		if _, err := s.node.Control(ctx, k.set...); err != nil {
-			return i, err
-		}
-		_, err := s.since(ctx, began, journal.Blocked)
-		err = errors.Join(err, load.Pass(ctx, s.length(3*time.Second, time.Minute)))
-		_, healErr := s.node.Control(ctx, k.heal...)
-		if err := errors.Join(err, healErr); err != nil {
-			return i, err
-		}
-		s.heal()
-		if err := s.flow(ctx, s.healed, 0); err != nil {
-			return i, err
-		}
-	}
-	return len(kinds), nil
 }
 
 // physical is the name of the topic at the broker.

@@ -2,7 +2,6 @@ package trial
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -41,6 +40,11 @@ func crash() []Fault {
 			Number: "F14", Title: "the consumer is ten times slower than the producer",
 			Load:   Load{Stream: load.Commands, Rate: 2000, Writers: 32, Handling: 80 * time.Millisecond},
 			inject: slow,
+		},
+		{
+			Number: "F14s", Title: "the consumer stays away while the producer goes on",
+			Load:   Load{Stream: load.Commands, Rate: 500, Writers: 32},
+			inject: stopped,
 		},
 	}
 }
@@ -95,26 +99,41 @@ func undisturbed(s *session, r *Result) error {
 }
 
 func slow(ctx context.Context, s *session) (int, error) {
-	producer, consumer := s.producer.memory(), s.consumer.memory()
-	for end := time.Now().Add(s.length(10*time.Second, 10*time.Minute)); time.Now().Before(end); {
-		if err := load.Pass(ctx, time.Second); err != nil {
-			return 0, err
-		}
-		s.note("producer growth MiB", float64(s.producer.memory()-producer)/(1<<20))
-		s.note("consumer growth MiB", float64(s.consumer.memory()-consumer)/(1<<20))
+	growth := s.growth()
+	if err := growth.watch(ctx, s.length(30*time.Second, 10*time.Minute), 64); err != nil {
+		return 0, err
 	}
-	for _, who := range []string{"producer", "consumer"} {
-		if grown := s.figures[who+" growth MiB"]; grown > 64 {
-			s.fail("the %s grew by %.0f MiB, and 64 are allowed", who, grown)
-		}
+	if err := s.bounded(); err != nil {
+		return 0, err
+	}
+	return 1, s.catchUp(ctx)
+}
+
+// stopped takes the consumer away while the producer goes on.
+func stopped(ctx context.Context, s *session) (int, error) {
+	if err := s.consumer.finish(); err != nil {
+		return 0, err
+	}
+	growth := s.growth()
+	if err := growth.watch(ctx, s.length(30*time.Second, 10*time.Minute), 64); err != nil {
+		return 0, err
+	}
+	if err := s.bounded(); err != nil {
+		return 0, err
 	}
 	return 1, s.catchUp(ctx)
 }
 
 // catchUp takes a fast consumer in place of the slow one, and heals when it has handled what had gathered.
 func (s *session) catchUp(ctx context.Context) error {
-	if err := errors.Join(s.producer.finish(), s.consumer.finish()); err != nil {
-		return err
+	ends := []party{s.producer}
+	if s.consumer.running() {
+		ends = append(ends, s.consumer)
+	}
+	for _, p := range ends {
+		if err := p.finish(); err != nil {
+			return err
+		}
 	}
 	s.fault.Load.Handling = 0
 	if err := s.startConsumer(); err != nil {

@@ -45,8 +45,8 @@ func (s *session) exhume(ctx context.Context) error {
 	return errors.Join(j.Write(entries...), j.Close())
 }
 
-// buried is the entry for a dead letter. Its attempt is the one at which the runtime gave up, and 0 for what the broker gave up.
-func buried(id, attempt string) journal.Entry {
+// Buried is the entry for a dead letter. Its attempt is the one at which the runtime gave up, and 0 for what the broker gave up.
+func Buried(id, attempt string) journal.Entry {
 	n, err := strconv.Atoi(attempt)
 	if err != nil {
 		n = 0
@@ -62,7 +62,7 @@ func (s *session) takeDead(ctx context.Context) (dead []journal.Entry, err error
 				return err
 			}
 			attempt, _ := d.Headers[transport.MetaAttempt].(string)
-			dead = append(dead, buried(d.MessageId, attempt))
+			dead = append(dead, Buried(d.MessageId, attempt))
 		}
 		return nil
 	})
@@ -77,7 +77,7 @@ func (s *session) takeDeadInMemory(ctx context.Context) (dead []journal.Entry, e
 		return nil, err
 	}
 	for _, d := range deliveries {
-		dead = append(dead, buried(d.Message().UUID, d.Message().Metadata[transport.MetaAttempt]))
+		dead = append(dead, Buried(d.Message().UUID, d.Message().Metadata[transport.MetaAttempt]))
 		d.Settle(transport.Ack, nil)
 	}
 	return dead, nil

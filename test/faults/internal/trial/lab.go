@@ -7,10 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/asyncpb/async/runtime/transport/memorytransport"
@@ -57,51 +54,6 @@ type Fault struct {
 	inject func(ctx context.Context, s *session) (int, error)
 	// judge holds what only this fault promises; nil for nothing.
 	judge func(s *session, r *Result) error
-}
-
-// Result is what became of the messages.
-type Result struct {
-	Fault string `json:"fault"`
-	Title string `json:"title"`
-	Queue string `json:"queue"`
-	// Length is how long the fault lasted, and Began when.
-	Length string    `json:"length,omitempty"`
-	Began  time.Time `json:"began,omitzero"`
-	// NotApplicable is why this fault means nothing at this queue; everything below is empty then.
-	NotApplicable string             `json:"not_applicable,omitempty"`
-	Sent          int                `json:"sent,omitempty"`
-	Accepted      int                `json:"accepted"`
-	Processed     int                `json:"processed"`
-	Dead          int                `json:"dead"`
-	Injected      int                `json:"injected"`
-	Lost          int                `json:"lost"`
-	Phantom       int                `json:"phantom"`
-	Duplicate     int                `json:"duplicate"`
-	Reordered     int                `json:"reordered"`
-	Misdelivered  int                `json:"misdelivered"`
-	Stuck         int                `json:"stuck"`
-	Corrupt       int                `json:"corrupt"`
-	Seconds       float64            `json:"seconds"`
-	Figures       map[string]float64 `json:"figures,omitempty"`
-	// Broken is one sentence for each bar that did not hold.
-	Broken []string `json:"broken,omitempty"`
-}
-
-// String is the result in one line.
-func (r *Result) String() string {
-	if r.NotApplicable != "" {
-		return fmt.Sprintf("%-4s %-7s %s: not applicable: %s", r.Fault, r.Queue, r.Title, r.NotApplicable)
-	}
-	var figures strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(r.Figures)) {
-		fmt.Fprintf(&figures, ", %s %.1f", name, r.Figures[name])
-	}
-	verdict := "holds"
-	if len(r.Broken) > 0 {
-		verdict = "BROKEN: " + strings.Join(r.Broken, "; ")
-	}
-	return fmt.Sprintf("%-4s %-7s %s: injected %d, accepted %d, processed %d, dead %d, lost %d, phantom %d, duplicate %d, reordered %d, misdelivered %d, stuck %d, corrupt %d in %.0f s%s: %s",
-		r.Fault, r.Queue, r.Title, r.Injected, r.Accepted, r.Processed, r.Dead, r.Lost, r.Phantom, r.Duplicate, r.Reordered, r.Misdelivered, r.Stuck, r.Corrupt, r.Seconds, figures.String(), verdict)
 }
 
 // Lab is where faults are tried. It tries one at a time.
@@ -171,13 +123,9 @@ func (l *Lab) Try(ctx context.Context, f Fault, queue string) (r *Result, err er
 	if err != nil {
 		return nil, err
 	}
-	r = &Result{
-		Fault: f.Number, Title: f.Title, Queue: queue, Length: l.String(), Began: began.UTC().Truncate(time.Second), Injected: injected,
-		Sent: report.Sent, Accepted: report.Accepted, Processed: report.Handled, Dead: report.Dead,
-		Lost: len(report.Lost), Phantom: len(report.Phantom), Duplicate: len(report.Duplicate), Reordered: len(report.Reordered),
-		Misdelivered: len(report.Misdelivered), Stuck: len(report.Stuck), Corrupt: len(report.Corrupt),
-		Figures: s.figures,
-	}
+	r = newResult(report, injected)
+	r.Fault, r.Title, r.Queue, r.Length, r.Figures = f.Number, f.Title, queue, l.String(), s.figures
+	r.Began = began.UTC().Truncate(time.Second)
 	if f.Lossy {
 		report.Lost = nil
 	}
@@ -192,10 +140,7 @@ func (l *Lab) Try(ctx context.Context, f Fault, queue string) (r *Result, err er
 			return nil, err
 		}
 	}
-	r.Broken = append(report.Broken(), s.broken...)
-	if injected == 0 {
-		r.Broken = append(r.Broken, "nothing was injected, so nothing was proven")
-	}
+	r.Broken = append(verdict(report, injected), s.broken...)
 	r.Seconds = time.Since(began).Seconds()
 	return r, nil
 }

@@ -129,9 +129,22 @@ func attempted(s *session, r *Result) error {
 	return nil
 }
 
-// alarmed is attempted, and that the consumer has counted the dead letters that it could not store.
+// Figures of dead letters that are refused.
+const (
+	unburied = "dead letters that could not be stored"
+	refusing = "refused for s"
+)
+
+// alarmed is attempted, that the consumer has counted the dead letters that it could not store, and that it tried to store each
+// once a second at most.
 func alarmed(s *session, r *Result) error {
-	return errors.Join(attempted(s, r), s.counted(journal.Unburied, "dead letters that could not be stored"))
+	if err := errors.Join(attempted(s, r), s.counted(journal.Unburied, unburied)); err != nil {
+		return err
+	}
+	if tries, most := s.figures[unburied], s.figures["poison"]*s.figures[refusing]; tries > most {
+		s.fail("%.0f dead letters were tried to be stored %.0f times in %.0f s, and once a second each is allowed", s.figures["poison"], tries, s.figures[refusing])
+	}
+	return nil
 }
 
 // undecoded is what must have become of what nobody can decode: a dead letter at the first attempt, which no handler saw.
@@ -156,11 +169,13 @@ func undecoded(s *session, r *Result) error {
 
 // fullDeadLetters has the broker refuse dead letters for a while.
 func fullDeadLetters(ctx context.Context, s *session) (int, error) {
+	began := time.Now()
 	empty, err := s.stuffDead(ctx)
 	if err != nil {
 		return 0, err
 	}
 	err = load.Pass(ctx, s.length(10*time.Second, time.Minute))
+	s.note(refusing, time.Since(began).Seconds())
 	if err := errors.Join(err, empty()); err != nil {
 		return 0, err
 	}

@@ -110,7 +110,7 @@ func (s *session) startConsumer() error {
 
 // awaitConsumer waits until the last consumer consumes.
 func (s *session) awaitConsumer(ctx context.Context) error {
-	path := s.journal("consumer-" + strconv.Itoa(s.consumers-1))
+	path := s.lastConsumer()
 	return eventually(ctx, patience, "the consumer is ready", func() (bool, error) {
 		if !s.consumer.running() {
 			return false, fmt.Errorf("the consumer ended: %w: %s", s.consumer.failure(), s.consumer.words())
@@ -119,6 +119,9 @@ func (s *session) awaitConsumer(ctx context.Context) error {
 		return len(entries) > 0, err
 	})
 }
+
+// lastConsumer is the journal of the consumer that was started last.
+func (s *session) lastConsumer() string { return s.journal("consumer-" + strconv.Itoa(s.consumers-1)) }
 
 // sent and got are what the journals hold.
 func (s *session) sent() ([]journal.Entry, error) { return journal.Read(s.journal("producer")) }
