@@ -3,6 +3,7 @@ package plan
 import (
 	"github.com/asyncpb/async/benchmarks/internal/load"
 	"github.com/asyncpb/async/benchmarks/internal/ours"
+	"github.com/asyncpb/async/benchmarks/internal/peer"
 	"github.com/asyncpb/async/benchmarks/internal/rounds"
 	"github.com/asyncpb/async/benchmarks/internal/trial"
 )
@@ -41,14 +42,19 @@ func (c catalogue) scaling() []Contest {
 		amqp.Sides = append(amqp.Sides, rounds.Side{Peer: c.ours, Run: trial.Backlog(c.broker), Messages: 100_000, Load: l})
 		heap.Sides = append(heap.Sides, rounds.Side{Peer: c.ours, Run: trial.Heap(c.broker), Messages: 100_000, Load: l})
 	}
+	// The peer says how much of the growth is the broker's, which pages what waits.
 	deep := rounds.Contest{Readings: []rounds.Reading{
-		{ID: "flat", Name: "RabbitMQ, 1 k to 1 M messages of 64 B that wait, classic", Metric: rounds.Spread, Bound: flat},
-		{ID: "flat", Name: "RabbitMQ, client CPU while 1 k to 1 M messages of 64 B wait, classic", Metric: rounds.CPUSpread, Bound: flat},
+		{ID: "flat", Name: "RabbitMQ, 1 k to 1 M messages of 64 B that wait, classic", Metric: rounds.Outer(rounds.Spread), Bound: flat},
+		{ID: "flat", Name: "RabbitMQ, client CPU while 1 k to 1 M messages of 64 B wait, classic", Metric: rounds.Outer(rounds.CPUSpread), Bound: flat},
+		{Name: "RabbitMQ, 1 k to 1 M messages of 64 B that wait, classic, growth to that of raw in the form of our messages", Metric: rounds.Growth},
 	}}
-	for _, n := range []int{1_000, 1_000_000} {
+	for _, side := range []struct {
+		peer peer.Peer
+		n    int
+	}{{c.ours, 1_000}, {c.formed, 1_000}, {c.formed, 1_000_000}, {c.ours, 1_000_000}} {
 		deep.Sides = append(deep.Sides, rounds.Side{
-			Peer: c.ours, Run: trial.Backlog(c.broker), Messages: max(n, 100_000),
-			Load: load.Load{Queue: load.Classic, Bytes: small, Mode: load.Async, Backlog: n},
+			Peer: side.peer, Run: trial.Backlog(c.broker), Messages: max(side.n, 100_000),
+			Load: load.Load{Queue: load.Classic, Bytes: small, Mode: load.Async, Backlog: side.n},
 		})
 	}
 	return []Contest{

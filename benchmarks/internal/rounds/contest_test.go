@@ -95,3 +95,17 @@ func TestBounds(t *testing.T) {
 		})
 	}
 }
+
+func TestGrowthIsThatOfTheOuterSidesToThatOfTheInner(t *testing.T) {
+	t.Parallel()
+	results := make([]trial.Result, 0, 4)
+	for _, ns := range []time.Duration{100, 50, 100, 300} {
+		results = append(results, trial.Result{Messages: 10, Usage: load.Usage{Elapsed: 10 * ns}})
+	}
+	if got := rounds.Growth.Compare(results); got != 1.5 {
+		t.Errorf("three times is to twice as %v, want 1.5", got)
+	}
+	if got := rounds.Outer(rounds.Spread).Compare(results); got != 3 {
+		t.Errorf("the outer sides are %v apart, want 3", got)
+	}
+}

@@ -81,6 +81,18 @@ var HeapSpread = Metric{Text: "live heap, largest to smallest", Compare: func(re
 	return high / low
 }}
 
+// Outer is a metric of the first side and the last, where those between are the peer's under the same loads.
+func Outer(m Metric) Metric {
+	compare := m.Compare
+	m.Compare = func(r []trial.Result) float64 { return compare([]trial.Result{r[0], r[len(r)-1]}) }
+	return m
+}
+
+// Growth compares how much longer a message takes on the last side than on the first to the same of the two between them.
+var Growth = Metric{Text: "growth of ns a message, to the peer's", Compare: func(r []trial.Result) float64 {
+	return (r[3].Nanoseconds() / r[0].Nanoseconds()) / (r[2].Nanoseconds() / r[1].Nanoseconds())
+}}
+
 // Nanoseconds compares the time for a message to a limit.
 func Nanoseconds(limit float64) Metric {
 	return Metric{

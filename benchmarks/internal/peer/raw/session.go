@@ -39,7 +39,9 @@ type session struct {
 	out       *amqp.Connection
 	in        *amqp.Connection
 	sends     *amqp.Channel
+	receives  *amqp.Channel
 
+	handle    load.HandleFunc
 	consuming sync.WaitGroup
 	stop      func() error
 	failed    error
@@ -124,6 +126,12 @@ func (s *session) Fill(ctx context.Context, src *load.Source) error { return s.S
 
 // Receive handles in one goroutine: there is nothing to gain from more of them where a handler does not wait.
 func (s *session) Receive(_ context.Context, h load.HandleFunc) error {
+	s.handle = h
+	return s.Resume()
+}
+
+// Resume consumes on a channel of its own.
+func (s *session) Resume() error {
 	ch, err := s.in.Channel()
 	if err != nil {
 		return err
@@ -131,10 +139,17 @@ func (s *session) Receive(_ context.Context, h load.HandleFunc) error {
 	return s.consume(ch, func(d *amqp.Delivery) error {
 		number, intended, err := load.Parse(d.Body)
 		if err == nil {
-			h(number, intended)
+			s.handle(number, intended)
 		}
 		return err
 	})
+}
+
+// Pause ends consuming and handles what has come.
+func (s *session) Pause() error {
+	err := s.stop()
+	s.consuming.Wait()
+	return errors.Join(err, s.failed, s.receives.Close())
 }
 
 // consume has handle called for each delivery of the queue, in one goroutine that Close ends, and acknowledges a stride at a
@@ -148,6 +163,7 @@ func (s *session) consume(ch *amqp.Channel, handle func(*amqp.Delivery) error) e
 	if err != nil {
 		return err
 	}
+	s.receives = ch
 	s.stop = func() error { return ch.Cancel(tag, false) }
 	s.consuming.Go(func() { s.failed = handleAll(deliveries, handle) })
 	return nil
@@ -175,13 +191,11 @@ func handleAll(deliveries <-chan amqp.Delivery, handle func(*amqp.Delivery) erro
 }
 
 func (s *session) Close(context.Context) error {
-	var errs []error
+	var err error
 	if s.stop != nil {
-		errs = append(errs, s.stop())
-		s.consuming.Wait()
-		errs = append(errs, s.failed)
+		err = s.Pause()
 	}
-	return errors.Join(append(errs, s.in.Close(), s.out.Close())...)
+	return errors.Join(err, s.in.Close(), s.out.Close())
 }
 
 func (s *session) Topology() peer.Topology {
