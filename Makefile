@@ -61,7 +61,7 @@ conformance: ## Run Watermill's suite and ours 20 times in a row on every transp
 	$(GO) test $(RACE) -p 1 -timeout 3h -count $(COUNT) -run 'Conformance|PubSub' ./runtime/transport/...
 
 .PHONY: bars
-bars: ## Hold order, throughput and calls to their bars at full size, for a quarter of an hour; the calls go into docs/reliability.md
+bars: ## Hold order, throughput and calls to their bars at full size, for twenty minutes; the calls go into docs/reliability.md
 	@ASYNC_TEST_AMQP_URL=$$(scripts/rabbitmq); export ASYNC_TEST_AMQP_URL; \
 	ASYNC_TEST_BARS=full ASYNC_TEST_BARS_OUT=$(CURDIR)/docs $(GO) test -timeout 1h -count 1 -v -run 'Bar' ./runtime ./runtime/asyncconnect
 	@$(GO) run ./test/faults page --out docs
