@@ -57,7 +57,7 @@ func (t *Transport) need(s *send) any {
 }
 
 // once calls declare, with a consuming connection, unless it has succeeded before for this publishing connection and
-// what, which is an exchange's name or a [target].
+// what, which is an exchange's name or a [target]. Of many who call it, one declares and the others wait.
 func (t *Transport) once(ses *session, what any, declare func(context.Context, *session) error) error {
 	if _, done := ses.ensured.Load(what); done {
 		return nil
@@ -71,7 +71,15 @@ func (t *Transport) once(ses *session, what any, declare func(context.Context, *
 		case <-ctx.Done():
 		}
 	}()
-	err := t.persist(ctx, func(via *session) error {
+	end, err := t.providing.take(ctx, what)
+	if err != nil {
+		return errSessionLost
+	}
+	defer end()
+	if _, done := ses.ensured.Load(what); done {
+		return nil
+	}
+	err = t.persist(ctx, func(via *session) error {
 		err := declare(ctx, via)
 		if err == nil {
 			via.useful.Store(true)

@@ -35,6 +35,8 @@ type Transport struct {
 	publish, consume *link
 	topology         topology
 	ladder           ladder
+	// providing is by what is provided for messages, declaring by queue.
+	providing, declaring turns
 
 	shards []*shard
 	window window

@@ -33,6 +33,8 @@ type proxy struct {
 	// What alters the broker's answers to publications, and how many channels there were.
 	mute, spoiling, holdingUp, refusingAll bool
 	opened                                 int
+	// declared counts the requests for queues.
+	declared int
 	// leaderless lets the requests for consumers vanish, and asked counts those.
 	leaderless bool
 	asked      int
@@ -147,15 +149,28 @@ func nextFrame(r *bufio.Reader) ([]byte, error) {
 
 // swallows reports whether the broker never gets frame.
 func (p *proxy) swallows(frame []byte) bool {
-	if frame[0] != frameOfMethod || len(frame) < 11 || binary.BigEndian.Uint16(frame[7:]) != classBasic || binary.BigEndian.Uint16(frame[9:]) != basicConsume {
+	if frame[0] != frameOfMethod || len(frame) < 11 {
 		return false
 	}
+	class, method := binary.BigEndian.Uint16(frame[7:]), binary.BigEndian.Uint16(frame[9:])
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.leaderless {
+	switch {
+	case class == classBasic && method == basicConsume && p.leaderless:
 		p.asked++
+		return true
+	case class == classQueue && method == queueDeclare:
+		p.declared++
+	default:
 	}
-	return p.leaderless
+	return false
+}
+
+// declarations is how often somebody asked for a queue.
+func (p *proxy) declarations() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.declared
 }
 
 // leave does what RabbitMQ does while a quorum queue has no leader: who wants to consume gets no answer.
@@ -224,6 +239,8 @@ const (
 	classChannel  = 20
 	channelOpenOK = 11
 	channelEndOK  = 41
+	classQueue    = 50
+	queueDeclare  = 10
 	classBasic    = 60
 	basicConsume  = 20
 	basicAck      = 80

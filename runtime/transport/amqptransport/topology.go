@@ -105,6 +105,17 @@ func (t *Transport) onChannel(ctx context.Context, ses *session, f func(*amqp.Ch
 	}
 }
 
+// onQueue is onChannel for what declares queue. Of two who declare a quorum queue at the same time, RabbitMQ tells the second
+// that it is there before it has a leader, and refuses what is published to it until then: so the second waits for the first.
+func (t *Transport) onQueue(ctx context.Context, ses *session, queue string, f func(*amqp.Channel) error) error {
+	end, err := t.declaring.take(ctx, queue)
+	if err != nil {
+		return err
+	}
+	defer end()
+	return t.onChannel(ctx, ses, f)
+}
+
 // build makes or verifies everything that s needs. What belongs to this process alone nobody else can make.
 func (t *Transport) build(ctx context.Context, ses *session, s transport.Subscription) error {
 	if s.Kind == transport.KindReply || s.Broadcast && t.settings.declare != transport.DeclareCreate {
@@ -205,7 +216,7 @@ func (t *Transport) buildExchange(ch *amqp.Channel, topic string) error {
 }
 
 func (t *Transport) buildQueue(ctx context.Context, ses *session, name string, arguments amqp.Table) error {
-	return t.onChannel(ctx, ses, func(ch *amqp.Channel) error {
+	return t.onQueue(ctx, ses, name, func(ch *amqp.Channel) error {
 		if t.settings.declare == transport.DeclareVerify {
 			if _, err := ch.QueueDeclarePassive(name, true, false, false, false, arguments); err != nil {
 				return topologyError("queue", name, err)
@@ -248,7 +259,7 @@ func (t *Transport) buildGroup(ctx context.Context, ses *session, s transport.Su
 	if s.Broadcast {
 		config.Queue.Durable, config.Queue.AutoDelete, config.Queue.Exclusive = true, false, false
 	}
-	return t.onChannel(ctx, ses, func(ch *amqp.Channel) error {
+	return t.onQueue(ctx, ses, queue, func(ch *amqp.Channel) error {
 		if t.settings.declare == transport.DeclareVerify {
 			q := config.Queue
 			if _, err := ch.QueueDeclarePassive(queue, q.Durable, q.AutoDelete, q.Exclusive, false, q.Arguments); err != nil {
