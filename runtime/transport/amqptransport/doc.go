@@ -27,10 +27,10 @@
 //
 // A queue or exchange that exists with other properties is a [*transport.TopologyError]. The declare modes are those
 // of [transport.Declare]; verify cannot see bindings, because AMQP has no way to ask for them. With create, whoever
-// first declares a group makes the ladder, and later ones look at its top; a user without the right to make it may use
-// one that is there, with the right to read async.delay.deliver, to bind, and to write to async.delay.*. With verify
-// and none the ladder and the bindings to its foot must be there already: docs/wire.md lists them. A group queue
-// without those bindings gets no delayed message and no retry; they are parked.
+// first declares a group makes the ladder, and later ones look at its top and its queues; a user without the right to
+// make it may use one that is there, with the right to read async.delay.deliver, to bind, and to write to
+// async.delay.*. With verify and none the ladder and the bindings to its foot must be there already: docs/wire.md
+// lists them. A group queue without those bindings gets no delayed message and no retry; they are parked.
 //
 // # URL and options
 //

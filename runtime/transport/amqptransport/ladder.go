@@ -51,13 +51,10 @@ func (t *Transport) raise(ctx context.Context, ses *session) error {
 	}
 	standing := false
 	if t.settings.declare == transport.DeclareCreate && !doubted {
-		// The top is made last. Should the one who made it have died before its bindings, then the first message
-		// that needs them comes back and leads to repair.
-		there, err := t.hasExchange(ctx, ses, levelName(levels-1))
-		if err != nil {
+		var err error
+		if standing, err = t.stands(ctx, ses); err != nil {
 			return err
 		}
-		standing = there
 	}
 	var err error
 	if !standing {
@@ -86,6 +83,28 @@ func (t *Transport) rebuild(ctx context.Context, ses *session) error {
 		}
 	}
 	return nil
+}
+
+// stands reports whether the top of the ladder, which is made last, and all its queues are there. Should the one who made
+// the top have died before its bindings, then the first message that needs them comes back and leads to repair.
+func (t *Transport) stands(ctx context.Context, ses *session) (bool, error) {
+	there, err := t.hasExchange(ctx, ses, levelName(levels-1))
+	if err != nil || !there {
+		return false, err
+	}
+	queue := ParkedQueue
+	err = t.onChannel(ctx, ses, func(ch *amqp.Channel) error {
+		_, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+		for n := 0; n < levels && err == nil; n++ {
+			queue = levelName(n)
+			_, err = ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+		}
+		return err
+	})
+	if serverCode(err) == amqp.NotFound {
+		return false, nil
+	}
+	return err == nil, wrap("queue", queue, err)
 }
 
 func (t *Transport) hasExchange(ctx context.Context, ses *session, name string) (bool, error) {

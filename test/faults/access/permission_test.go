@@ -39,6 +39,13 @@ func deploy(t *testing.T) (vhost string) {
 	t.Helper()
 	vhost = newVhost(t)
 	newUser(t, vhost, t.Name()+"-deployer", password, all)
+	declareAll(t, vhost)
+	return vhost
+}
+
+// declareAll starts and stops a service of the contract as the user of deploy.
+func declareAll(t *testing.T, vhost string) {
+	t.Helper()
 	rt := open(t, configuration(t, vhost, t.Name()+"-deployer", password, "create"))
 	subscriber := ordersv1async.NewOrderEventsSubscriber(rt)
 	must(t, subscriber.OnPlaced(func(context.Context, *ordersv1.OrderPlaced) error { return nil }))
@@ -50,7 +57,6 @@ func deploy(t *testing.T) (vhost string) {
 	}()
 	must(t, rt.Run(ctx))
 	must(t, rt.Close())
-	return vhost
 }
 
 // as opens a runtime for a user with few rights.

@@ -1,4 +1,5 @@
-// Package access_test proves what users of a broker may do with which rights, on a RabbitMQ of its own.
+// Package access_test proves what users of a broker may do with which rights, and what becomes of what an operator took
+// away, on a RabbitMQ of its own.
 package access_test
 
 import (
