@@ -12,6 +12,6 @@ var ErrInUse = errors.New("the queue is in use")
 type Remover interface {
 	// Remove deletes a queue with its bindings and what it holds, and returns how many messages that were. Without
 	// force, a queue that has consumers, or messages of whatever state, stays and the error is [ErrInUse]. A queue
-	// that does not exist is [ErrUnroutable].
+	// that does not exist is [ErrUnroutable]. A queue of which the broker cannot tell what it holds stays too, with another error.
 	Remove(ctx context.Context, queue string, force bool) (messages int, err error)
 }

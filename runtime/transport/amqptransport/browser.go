@@ -12,7 +12,8 @@ import (
 )
 
 // Queues implements [transport.Browser]. AMQP can neither list queues nor count what is unsettled: without names it
-// is [transport.ErrUnsupported], and Unsettled stays 0.
+// is [transport.ErrUnsupported], and Unsettled stays 0. While the leader of a quorum queue does not answer, RabbitMQ says
+// that the queue is empty and has no consumers; Queues asks again then, for some seconds, and returns an error after that.
 func (t *Transport) Queues(ctx context.Context, names ...string) ([]transport.QueueInfo, error) {
 	if len(names) == 0 {
 		return nil, fmt.Errorf("%w: amqp cannot list queues; name them, or use rabbitmqctl list_queues", transport.ErrUnsupported)
@@ -22,7 +23,7 @@ func (t *Transport) Queues(ctx context.Context, names ...string) ([]transport.Qu
 		var q amqp.Queue
 		err := t.persist(ctx, func(ses *session) error {
 			return t.onChannel(ctx, ses, func(ch *amqp.Channel) (err error) {
-				q, err = ch.QueueDeclarePassive(name, true, false, false, false, nil)
+				q, err = count(ch, name)
 				return err
 			})
 		})

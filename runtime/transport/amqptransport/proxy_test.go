@@ -8,6 +8,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/asyncpb/async/runtime/transport"
 )
@@ -38,6 +39,9 @@ type proxy struct {
 	// leaderless lets the requests for consumers vanish, and asked counts those.
 	leaderless bool
 	asked      int
+	// uncounted is how many more looks at a queue find nothing in it, thinking is how long each of them takes at least.
+	uncounted int
+	thinking  time.Duration
 }
 
 // pipe is one connection through the proxy.
@@ -201,6 +205,9 @@ func (p *proxy) toClient(pp *pipe) {
 		if p.alters(pp, frame) {
 			continue
 		}
+		if thinking := p.hides(frame); thinking > 0 {
+			<-time.After(thinking)
+		}
 		pp.out.Lock()
 		_, err = pp.client.Write(frame)
 		pp.out.Unlock()
@@ -208,6 +215,29 @@ func (p *proxy) toClient(pp *pipe) {
 			return
 		}
 	}
+}
+
+// hides makes the answer to a look at a queue say that there is nothing, and returns how much later it is to come.
+func (p *proxy) hides(frame []byte) time.Duration {
+	if frame[0] != frameOfMethod || binary.BigEndian.Uint16(frame[7:]) != classQueue || binary.BigEndian.Uint16(frame[9:]) != queueDeclareOK {
+		return 0
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.uncounted == 0 {
+		return 0
+	}
+	p.uncounted--
+	clear(frame[len(frame)-9 : len(frame)-1])
+	return p.thinking
+}
+
+// hide does what RabbitMQ does while the leader of a quorum queue does not answer it: the next looks, so many of them, find
+// neither messages nor consumers, after thinking.
+func (p *proxy) hide(looks int, thinking time.Duration) {
+	p.mu.Lock()
+	p.uncounted, p.thinking = looks, thinking
+	p.mu.Unlock()
 }
 
 // hangsUp reports whether the connection ends now, after the last word of its handshake.
@@ -236,17 +266,18 @@ const (
 	classConnection = 10
 	openOK          = 41
 
-	classChannel  = 20
-	channelOpenOK = 11
-	channelEndOK  = 41
-	classQueue    = 50
-	queueDeclare  = 10
-	classBasic    = 60
-	basicConsume  = 20
-	basicAck      = 80
-	basicNack     = 120
-	classConfirm  = 85
-	selectOK      = 11
+	classChannel   = 20
+	channelOpenOK  = 11
+	channelEndOK   = 41
+	classQueue     = 50
+	queueDeclare   = 10
+	queueDeclareOK = 11
+	classBasic     = 60
+	basicConsume   = 20
+	basicAck       = 80
+	basicNack      = 120
+	classConfirm   = 85
+	selectOK       = 11
 )
 
 // alters changes what the broker says on a publishing channel, and reports whether it lets frame vanish.

@@ -13,16 +13,18 @@ var _ transport.Remover = (*Transport)(nil)
 
 // Remove implements [transport.Remover]. RabbitMQ cannot delete a quorum queue only if it is unused and empty, so the
 // queue is looked at first: without force, what arrives between the look and the deletion is deleted too, and then the
-// error says how many messages that were. Messages that are out with somebody count only once they are back.
+// error says how many messages that were. Messages that are out with somebody count only once they are back. For the look
+// it consumes from a queue that seems empty, for a moment: the broker says the same of one whose leader does not
+// answer, which stays.
 func (t *Transport) Remove(ctx context.Context, queue string, force bool) (messages int, err error) {
 	err = t.persist(ctx, func(ses *session) error {
 		return t.onChannel(ctx, ses, func(ch *amqp.Channel) error {
-			q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+			_, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+			if err == nil && !force {
+				err = vacate(ch, queue)
+			}
 			if err != nil {
 				return err
-			}
-			if !force && (q.Messages > 0 || q.Consumers > 0) {
-				return fmt.Errorf("%w: it has %d messages and %d consumers", transport.ErrInUse, q.Messages, q.Consumers)
 			}
 			messages, err = ch.QueueDelete(queue, false, false, false)
 			return err

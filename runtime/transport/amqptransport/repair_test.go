@@ -44,7 +44,10 @@ func TestARepairKeepsTheOrderOfKeys(t *testing.T) {
 func sendThroughHarm(t *testing.T, mandatory, underway bool, harm func(*amqp.Channel, transport.Subscription) error) {
 	t.Helper()
 	const keys, each, harmed = 8, 100, 30
-	tr, s, ch := open(t), subscription(t), channel(t)
+	c := brokerConfig(t, brokerURL())
+	// A quorum queue that dies may leave messages without any answer, for as long as the broker counts as alive.
+	c.Options["heartbeat"] = "3s"
+	tr, s, ch := openConfig(t, c), subscription(t), channel(t)
 	declare(t, tr, s)
 	var before, after []<-chan error
 	for i := range each {

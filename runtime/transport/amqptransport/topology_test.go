@@ -334,31 +334,3 @@ func TestABrowserTakesTheHeadInItsOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 }
-
-func TestRemoveSparesWhatIsInUse(t *testing.T) {
-	t.Parallel()
-	tr := open(t)
-	s := subscription(t)
-	declare(t, tr, s)
-	if _, err := tr.Remove(t.Context(), "nowhere", false); !errors.Is(err, transport.ErrUnroutable) {
-		t.Errorf("a queue that does not exist: %v, want ErrUnroutable", err)
-	}
-	_, consumption := consume(t, tr, s)
-	if _, err := tr.Remove(t.Context(), s.Queue(), false); !errors.Is(err, transport.ErrInUse) {
-		t.Errorf("a queue with a consumer: %v, want ErrInUse", err)
-	}
-	if err := consumption.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	mustSend(t, tr, transport.Publication{Topic: s.Topic, Mandatory: true}, newMessage("x"))
-	eventually(t, "it waits", func() bool { return ready(t, tr, s.Queue()) == 1 })
-	if _, err := tr.Remove(t.Context(), s.Queue(), false); !errors.Is(err, transport.ErrInUse) {
-		t.Errorf("a queue with a message: %v, want ErrInUse", err)
-	}
-	if n, err := tr.Remove(t.Context(), s.Queue(), true); n != 1 || err != nil {
-		t.Errorf("by force: %d messages, %v, want 1", n, err)
-	}
-	if n := ready(t, tr, s.Queue()); n != -1 {
-		t.Errorf("the queue is still there, with %d messages", n)
-	}
-}
