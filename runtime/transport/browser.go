@@ -1,11 +1,19 @@
 package transport
 
-import "context"
+import (
+	"context"
+	"errors"
+)
+
+// ErrNotCounted means that the broker does not know at present what is in a queue, and says so or says that it is empty.
+// RabbitMQ does while the leader of a quorum queue does not answer. Other queues are not concerned.
+var ErrNotCounted = errors.New("the broker does not know how many messages and consumers the queue has")
 
 // Browser looks into queues by name, for operators' tools and for tests. It is an optional ability of a [Transport].
 type Browser interface {
 	// Queues describes the queues with these names, in this order, without those that do not exist. Without
-	// names it lists every queue in alphabetical order, or returns [ErrUnsupported] where a broker cannot.
+	// names it lists every queue in alphabetical order, or returns [ErrUnsupported] where a broker cannot. A queue
+	// that exists but cannot be looked into is [ErrNotCounted]; ask for the others without it.
 	Queues(ctx context.Context, names ...string) ([]QueueInfo, error)
 	// Take takes up to limit messages off the head of a queue and leaves them unsettled: [Ack] removes one,
 	// [Requeue] puts it back where it was. To peek is to take and to requeue. What is not settled goes back at

@@ -13,7 +13,8 @@ import (
 
 // Queues implements [transport.Browser]. AMQP can neither list queues nor count what is unsettled: without names it
 // is [transport.ErrUnsupported], and Unsettled stays 0. While the leader of a quorum queue does not answer, RabbitMQ says
-// that the queue is empty and has no consumers; Queues asks again then, for some seconds, and returns an error after that.
+// that the queue is empty and has no consumers; Queues asks again then, for some seconds, and returns
+// [transport.ErrNotCounted] after that.
 func (t *Transport) Queues(ctx context.Context, names ...string) ([]transport.QueueInfo, error) {
 	if len(names) == 0 {
 		return nil, fmt.Errorf("%w: amqp cannot list queues; name them, or use rabbitmqctl list_queues", transport.ErrUnsupported)

@@ -1,7 +1,6 @@
 package amqptransport
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -23,7 +22,7 @@ const (
 )
 
 // errNotCounted: what the broker says about a queue is not what is in it.
-var errNotCounted = errors.New("the broker does not know how many messages and consumers it has; " + leaderHint)
+var errNotCounted = fmt.Errorf("%w; %s", transport.ErrNotCounted, leaderHint)
 
 // count asks how many messages and consumers a queue has. That it has none is believed when it is said sooner than the broker would
 // say it without knowing, the way to it apart.

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/asyncpb/async/cmd/async/internal/letter"
 	"github.com/asyncpb/async/cmd/async/internal/place"
+	"github.com/asyncpb/async/runtime/transport"
 )
 
 // selection is the flags that pick dead letters.
@@ -53,15 +55,16 @@ func (l *selection) pattern(ids []string) (letter.Pattern, error) {
 	return p, nil
 }
 
-// each opens the broker and calls walk for every place with a queue of dead letters, with what is left of the limit.
+// each opens the broker and calls walk for every place with a queue of dead letters, with what is left of the limit. A queue
+// that cannot be looked into holds back no other; it is the error at the end.
 func (s *session) each(ctx context.Context, l *selection, ids []string, walk func(place.State, letter.Pattern, int) (int, error)) error {
 	pattern, err := l.pattern(ids)
 	if err != nil {
 		return err
 	}
-	states, err := s.find(ctx, l.query)
-	if err != nil {
-		return err
+	states, unseen := s.find(ctx, l.query)
+	if len(states) == 0 && unseen != nil {
+		return unseen
 	}
 	base := s.runtime.Carrier("", "")
 	switch topic := l.query.Topic; {
@@ -76,14 +79,18 @@ func (s *session) each(ctx context.Context, l *selection, ids []string, walk fun
 			continue
 		}
 		visited, err := walk(state, pattern, left)
+		if errors.Is(err, transport.ErrNotCounted) {
+			unseen = errors.Join(unseen, err)
+			continue
+		}
 		if err != nil {
 			return err
 		}
 		if left -= visited; l.limit > 0 && left <= 0 {
-			return nil
+			return unseen
 		}
 	}
-	return nil
+	return unseen
 }
 
 func (s *session) deadList() *cobra.Command {

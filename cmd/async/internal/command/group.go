@@ -62,9 +62,9 @@ func (s *session) groupList() *cobra.Command {
 looks up every command and request, old topics and groups included; the applications that subscribe to events are named with --app.`,
 		Example: `  async group ls --descriptors descriptors.binpb --app billing --app shipping`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			states, err := s.find(c.Context(), q)
-			if err != nil {
-				return err
+			states, unseen := s.find(c.Context(), q)
+			if len(states) == 0 && unseen != nil {
+				return unseen
 			}
 			rows := [][]string{{"TOPIC", "GROUP", "READY", "CONSUMERS", "DEAD", "NOTE"}}
 			for _, state := range states {
@@ -84,7 +84,7 @@ looks up every command and request, old topics and groups included; the applicat
 			default:
 				table(s.stdout, rows)
 			}
-			return nil
+			return unseen
 		},
 	}
 	c.Flags().StringVar(&q.Topic, "topic", "", "only this `topic`, with or without the namespace")

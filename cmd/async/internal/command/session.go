@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/asyncpb/async/cmd/async/internal/place"
 	"github.com/asyncpb/async/cmd/async/internal/schema"
 	async "github.com/asyncpb/async/runtime"
+	"github.com/asyncpb/async/runtime/transport"
 	_ "github.com/asyncpb/async/runtime/transport/amqptransport" // amqp and amqps URLs
 )
 
@@ -73,7 +75,8 @@ func (s *session) close() error {
 	return nil
 }
 
-// find opens the broker and looks up the places that q asks for; the ones that do not exist are left out.
+// find opens the broker and looks up the places that q asks for; the ones that do not exist are left out. With
+// [transport.ErrNotCounted] it returns those that could be looked into beside the error.
 func (s *session) find(ctx context.Context, q place.Query) ([]place.State, error) {
 	if q.Queue != "" && (q.Topic != "" || len(q.Groups) > 0) {
 		return nil, usage("--queue names one queue of dead letters; leave --topic and --group out, or --queue")
@@ -89,9 +92,9 @@ func (s *session) find(ctx context.Context, q place.Query) ([]place.State, error
 	for _, topic := range found.Skipped {
 		fmt.Fprintf(s.stderr, "async: note: %s is an event and was not looked up; name the applications that subscribe with --app\n", topic)
 	}
-	states, err := place.Look(ctx, found.Places)
-	if err != nil {
-		return nil, err
+	states, unseen := place.Look(ctx, found.Places)
+	if unseen != nil && !errors.Is(unseen, transport.ErrNotCounted) {
+		return nil, unseen
 	}
 	var there []place.State
 	for _, state := range states {
@@ -104,5 +107,5 @@ func (s *session) find(ctx context.Context, q place.Query) ([]place.State, error
 			return nil, fmt.Errorf("neither the queue %s nor %s exists on this broker; check --topic, --group and --namespace", state.Queue(), state.Dead)
 		}
 	}
-	return there, nil
+	return there, unseen
 }

@@ -2,6 +2,7 @@ package place
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/asyncpb/async/runtime/transport"
@@ -22,9 +23,11 @@ func BrowserOf(t transport.Transport) (transport.Browser, error) {
 	return nil, fmt.Errorf("%s has no queues that could be looked into; choose a broker with --url", t.Capabilities().System)
 }
 
-// Look asks the broker about places, in their order.
+// Look asks the broker about places, in their order. A place with a queue that cannot be looked into holds back no other:
+// it is left out, and the error, which wraps [transport.ErrNotCounted], comes beside the others.
 func Look(ctx context.Context, places []Place) ([]State, error) {
 	states := make([]State, 0, len(places))
+	var unseen error
 	for _, p := range places {
 		browser, err := BrowserOf(p.Transport)
 		if err != nil {
@@ -36,7 +39,14 @@ func Look(ctx context.Context, places []Place) ([]State, error) {
 		}
 		queues, err := browser.Queues(ctx, names...)
 		if err != nil {
-			return nil, fmt.Errorf("look up %s: %w", p.Name(), err)
+			err = fmt.Errorf("look up %s: %w", p.Name(), err)
+		}
+		if errors.Is(err, transport.ErrNotCounted) {
+			unseen = errors.Join(unseen, err)
+			continue
+		}
+		if err != nil {
+			return nil, err
 		}
 		s := State{Place: p}
 		for _, q := range queues {
@@ -48,5 +58,5 @@ func Look(ctx context.Context, places []Place) ([]State, error) {
 		}
 		states = append(states, s)
 	}
-	return states, nil
+	return states, unseen
 }
