@@ -55,7 +55,7 @@ func parse(args []string, out io.Writer) (flags, error) {
 	set.StringVar(&f.out, "out", "", "folder for benchmarks.json, .md and .svg; none writes nothing")
 	set.StringVar(&f.only, "only", "", "regular expression: only rows whose id and name match, as in 'T1 ' or 'quorum'")
 	set.BoolVar(&f.short, "short", false, "fewer and shorter rounds, and only of rows that have a target")
-	set.StringVar(&f.profiles, "profiles", "", "folder for a CPU profile of ours in each contest, from a run of its own")
+	set.StringVar(&f.profiles, "profiles", "", "folder for a CPU profile of ours in each contest, from a run of its own; made if need be")
 	set.IntVar(&f.settings.Rounds, "rounds", 0, "rounds of each contest, 5 or, in the short form, 3")
 	set.DurationVar(&f.settings.Time, "time", 0, "time of a run, 500ms or, in the short form, 150ms")
 	if err := set.Parse(args); err != nil {

@@ -49,7 +49,8 @@ func TestEveryTargetHasARowThatRuns(t *testing.T) {
 // TestSomeRowsReplaceNoWholeRun is what somebody does who measures one row again.
 func TestSomeRowsReplaceNoWholeRun(t *testing.T) {
 	folder := t.TempDir()
-	args := []string{"-short", "-rounds", "1", "-time", "10ms", "-out", folder, "-only", "^T13"}
+	profiles := filepath.Join(t.TempDir(), "profiles")
+	args := []string{"-short", "-rounds", "1", "-time", "10ms", "-out", folder, "-only", "^T13", "-profiles", profiles}
 	var out bytes.Buffer
 	if err := run(t.Context(), args, &out); err == nil || !strings.Contains(err.Error(), "the denominators were not compared") {
 		t.Fatalf("a run without the denominators: %v\n%s", err, &out)
@@ -64,6 +65,9 @@ func TestSomeRowsReplaceNoWholeRun(t *testing.T) {
 	}
 	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("the report has changed (%v)", err)
+	}
+	if files, err := os.ReadDir(profiles); len(files) != 1 {
+		t.Errorf("%d profiles, want 1 (%v)", len(files), err)
 	}
 	page, err := os.ReadFile(filepath.Join(folder, "benchmarks.md"))
 	if err != nil || !strings.Contains(string(page), "**Only the rows that match** `^T13` were run.") {

@@ -5,6 +5,8 @@ package rounds
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -74,8 +76,11 @@ func Play(ctx context.Context, c Contest, s Settings) Outcome {
 	return o
 }
 
-// Profile runs our side once more and writes a CPU profile.
+// Profile runs our side once more and writes a CPU profile to path, whose folder it makes if need be.
 func Profile(ctx context.Context, c Contest, s Settings, path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
 	n, err := size(ctx, c.Sides[0], s.Time)
 	if err != nil {
 		return err
