@@ -226,15 +226,13 @@ func TestConcurrencyIsBoundedAndUsed(t *testing.T) {
 		var once sync.Once
 		must(t, ordersv1async.NewOrdersSubscriber(rt).OnShip(func(context.Context, *ordersv1.ShipRequest) error {
 			defer done.Done()
-			if n := running.Add(1); n == 3 {
-				once.Do(func() { close(full) })
-			}
+			n := running.Add(1)
 			defer running.Add(-1)
-			for n := running.Load(); ; {
-				m := most.Load()
-				if n <= m || most.CompareAndSwap(m, n) {
-					break
-				}
+			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); {
+				m = most.Load()
+			}
+			if n == 3 {
+				once.Do(func() { close(full) })
 			}
 			<-full
 			return nil
