@@ -25,12 +25,12 @@ func arrivalOf(d async.ReceivedDelivery, from *origin, at time.Time) (a arrival)
 	return a
 }
 
-// attributes tell of the time in the queue, if it is one.
-func (a arrival) attributes() []attribute.KeyValue {
+// attributes appends those that tell of the time in the queue, if it is one.
+func (a arrival) attributes(to []attribute.KeyValue) []attribute.KeyValue {
 	if !a.known || !a.first {
-		return nil
+		return to
 	}
-	return []attribute.KeyValue{keyQueueDuration.Float64(a.waited.Seconds()), keyQueueClock.String(queueClockProducer)}
+	return append(to, keyQueueDuration.Float64(a.waited.Seconds()), keyQueueClock.String(queueClockProducer))
 }
 
 // countArrival counts a redelivery and a skewed clock for o, and the time in the queue if it is one.

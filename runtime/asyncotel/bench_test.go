@@ -29,6 +29,7 @@ import (
 func BenchmarkCost(b *testing.B) {
 	tracers := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(0.01))))
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))
+	every := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(dropped{}))
 	for _, row := range []struct {
 		name      string
 		telemetry *asyncotel.Telemetry
@@ -36,6 +37,7 @@ func BenchmarkCost(b *testing.B) {
 		{"no SDK", asyncotel.New()},
 		{"SDK at 1 %, traces", asyncotel.New(asyncotel.WithTracerProvider(tracers), asyncotel.WithMeterProvider(noop.NewMeterProvider()))},
 		{"SDK at 1 %, traces and metrics", asyncotel.New(asyncotel.WithTracerProvider(tracers), asyncotel.WithMeterProvider(meters))},
+		{"SDK, every trace", asyncotel.New(asyncotel.WithTracerProvider(every), asyncotel.WithMeterProvider(noop.NewMeterProvider()))},
 	} {
 		b.Run(row.name, func(b *testing.B) {
 			spec := &async.Spec{
@@ -66,6 +68,17 @@ func BenchmarkCost(b *testing.B) {
 		})
 	}
 }
+
+// dropped is a span processor that does nothing with what was recorded.
+type dropped struct{}
+
+func (dropped) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
+
+func (dropped) OnEnd(sdktrace.ReadOnlySpan) {}
+
+func (dropped) Shutdown(context.Context) error { return nil }
+
+func (dropped) ForceFlush(context.Context) error { return nil }
 
 // readings is how often the clock is read for the durations of a message: when its sending, its handling and its settlement begin
 // and end.

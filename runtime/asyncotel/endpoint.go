@@ -43,7 +43,7 @@ type operation struct {
 	// start is what every span of the operation starts with: what the conventions want samplers to see. Each attribute more would
 	// be copied for each span, sampled or not.
 	start []trace.SpanStartOption
-	// later are the other attributes of a span that is recorded.
+	// later are the other attributes of a span that is recorded, before the filter.
 	later []attribute.KeyValue
 	// timed and counted are the attributes of histograms and of counters, without error.type.
 	timed, counted []attribute.KeyValue
@@ -244,7 +244,6 @@ func (p *endpoint) prepare(name, typ string, kind trace.SpanKind, d transport.De
 	if d.Anonymous {
 		o.later = append(o.later, keyAnonymous.Bool(true))
 	}
-	o.later = p.kept(o.later)
 	o.start = []trace.SpanStartOption{trace.WithSpanKind(kind), p.startsWith(span...)}
 	return o
 }

@@ -3,6 +3,7 @@ package asyncotel
 import (
 	"context"
 	"reflect"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -20,6 +21,7 @@ type spanned struct {
 	ctx   context.Context //nolint:containedctx // metrics and log records find the span in it when the operation ends
 	given context.Context //nolint:containedctx // what ctx was made of
 	start time.Time
+	notes *notes // for the span; nil unless it is recorded
 
 	// What the span starts with stands here, and not in memory of its own: most spans are not sampled.
 	options [maxStartOptions]trace.SpanStartOption
@@ -43,7 +45,8 @@ func (s *spanned) begin(ctx context.Context, p *endpoint, o *operation, start ti
 	if timed, ok := s.span.(interface{ StartTime() time.Time }); ok {
 		s.start = timed.StartTime()
 	}
-	s.span.SetAttributes(o.later...)
+	s.notes = newNotes()
+	s.set(o.later...)
 }
 
 // Context returns parent with the span.
@@ -74,12 +77,13 @@ func (s *spanned) spanContext() trace.SpanContext {
 	return s.span.SpanContext()
 }
 
-func (s *spanned) recording() bool { return s.span != nil && s.span.IsRecording() }
+// recording reports whether somebody looks at the span, which has not ended.
+func (s *spanned) recording() bool { return s.notes != nil }
 
-// set sets attributes of a span that somebody looks at.
+// set notes attributes for a span that somebody looks at.
 func (s *spanned) set(attributes ...attribute.KeyValue) {
 	if s.recording() {
-		s.span.SetAttributes(s.p.kept(attributes)...)
+		s.notes.attributes = append(s.notes.attributes, attributes...)
 	}
 }
 
@@ -101,15 +105,37 @@ func (s *spanned) finish(err error, at time.Time) (m *metering, took float64) {
 func (s *spanned) end(err error, kind string, at time.Time) {
 	switch {
 	case s.span == nil:
-	case s.span.IsRecording():
+	case s.recording():
 		if err != nil {
 			s.span.SetStatus(codes.Error, describe(err))
 			s.set(keyErrorType.String(kind))
 		}
+		s.span.SetAttributes(s.p.kept(s.notes.attributes)...)
+		s.notes.discard()
+		s.notes = nil
 		s.span.End(trace.WithTimestamp(at))
 	default:
 		s.span.End()
 	}
+}
+
+// notes are attributes that a span gets when it ends: all at once, since an SDK takes new memory nearly each time that it is given some.
+type notes struct{ attributes []attribute.KeyValue }
+
+// commonNotes is room for the attributes of most spans.
+const commonNotes = 16
+
+var unusedNotes = sync.Pool{New: func() any { return &notes{attributes: make([]attribute.KeyValue, 0, commonNotes)} }}
+
+func newNotes() *notes {
+	return unusedNotes.Get().(*notes) //nolint:errcheck,forcetypeassert // only notes are put there
+}
+
+// discard keeps the room for another span; this one has copied what was noted.
+func (n *notes) discard() {
+	clear(n.attributes)
+	n.attributes = n.attributes[:0]
+	unusedNotes.Put(n)
 }
 
 // spanner is implemented by the operations of this package.

@@ -60,7 +60,7 @@ func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.O
 	if !op.recording() {
 		return op
 	}
-	op.set(p.messageAttributes(d)...)
+	op.tellMessage(d)
 	op.set(keyTraceMode.String(modeName(rel.mode)))
 	if !from.creation.IsValid() {
 		op.set(keyContextMissing.Bool(true))
@@ -68,7 +68,7 @@ func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.O
 	if a.skewed {
 		op.set(keyClockSkew.Bool(true))
 	}
-	op.set(a.attributes()...)
+	op.notes.attributes = a.attributes(op.notes.attributes)
 	if p.tellsContent() {
 		op.set(p.content(d.Message)...)
 	}
@@ -88,10 +88,14 @@ func (p *endpoint) withFailed(links []trace.Link, d async.ReceivedDelivery) []tr
 	return append(links, p.linked(sc, p.mode, keyLinkType.String(linkFailedAttempt)))
 }
 
-// messageAttributes are those of one received message.
-func (p *endpoint) messageAttributes(d async.ReceivedDelivery) []attribute.KeyValue {
+// tellMessage tells of one received message on a span that is recorded.
+func (s *spanned) tellMessage(d async.ReceivedDelivery) {
+	s.notes.attributes = s.p.messageAttributes(s.notes.attributes, d)
+}
+
+// messageAttributes appends those of one received message.
+func (p *endpoint) messageAttributes(a []attribute.KeyValue, d async.ReceivedDelivery) []attribute.KeyValue {
 	md := d.Message.Metadata
-	a := make([]attribute.KeyValue, 0, 5)
 	if id := md[transport.MetaID]; id != "" && !p.noID {
 		a = append(a, keyMessageID.String(id))
 	}

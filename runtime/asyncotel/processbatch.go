@@ -41,7 +41,7 @@ func (p *endpoint) startProcessBatch(ctx context.Context, r *async.Receiving) as
 		if !from.creation.IsValid() {
 			continue
 		}
-		attributes := append(append(p.messageAttributes(d), a.attributes()...), p.content(d.Message)...)
+		attributes := append(a.attributes(p.messageAttributes(nil, d)), p.content(d.Message)...)
 		links = append(links, p.linked(from.creation, p.mode, attributes...))
 	}
 	op.begin(ctx, p, p.process, r.Start, trace.WithLinks(links...), p.startsWith(keyBatchCount.Int(len(r.Deliveries))))

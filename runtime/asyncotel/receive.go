@@ -48,7 +48,7 @@ func (p *endpoint) startReceive(ctx context.Context, r *async.Receiving) async.O
 	options = append(options, trace.WithTimestamp(r.Start))
 	op.begin(ctx, p, o, r.Start, options...)
 	if op.recording() {
-		op.set(p.messageAttributes(d)...)
+		op.tellMessage(d)
 		if p.tellsContent() {
 			op.set(p.content(d.Message)...)
 		}
@@ -149,7 +149,7 @@ func (p *endpoint) startSettle(s *async.Settling) async.Operation {
 	ctx, links := p.after(s.Parent, s.Message)
 	op.begin(ctx, p, o, now, links...)
 	if op.recording() {
-		op.set(p.messageAttributes(async.ReceivedDelivery{Message: s.Message, Delivery: s.Delivery})...)
+		op.tellMessage(async.ReceivedDelivery{Message: s.Message, Delivery: s.Delivery})
 	}
 	return op
 }

@@ -67,9 +67,7 @@ func (p *endpoint) startSend(ctx context.Context, s *async.Sending) async.Operat
 	}
 	if s.Batch {
 		op.created = true
-		if op.span != nil {
-			op.span.End()
-		}
+		op.end(nil, "", time.Now())
 	}
 	p.publish.success.add(begunSend, 1)
 	return op
