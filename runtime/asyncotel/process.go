@@ -18,8 +18,8 @@ type processOperation struct {
 
 	travel   travel
 	baggage  baggage.Baggage // the handler's too; empty unless the sender is trusted
-	link     [1]trace.Link
-	handler  insideContext // the handler's, as long as it is made of the context that the handling began in
+	link     [1]trace.Link   // to the creation, if it is known
+	handler  insideContext   // the handler's, as long as it is made of the context that the handling began in
 	settling timedSettle
 	received bool // a receive operation was told of the message before
 	skewed   bool // was counted

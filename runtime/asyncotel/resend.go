@@ -22,11 +22,17 @@ func inside(parent async.Operation) context.Context {
 // after is the context of what follows from the handling of a message: inside of it, with a link to the creation.
 func (p *endpoint) after(parent async.Operation, msg *message.Message) (context.Context, []trace.SpanStartOption) {
 	ctx := inside(parent)
-	from := p.origin(msg)
-	if !from.creation.IsValid() {
+	var creation trace.SpanContext
+	if handling, ours := parent.(*processOperation); ours {
+		creation = handling.link[0].SpanContext // read when the handling began
+	} else {
+		from := p.origin(msg)
+		creation = from.creation
+	}
+	if !creation.IsValid() {
 		return ctx, nil
 	}
-	return ctx, []trace.SpanStartOption{trace.WithLinks(p.linked(from.creation, p.mode))}
+	return ctx, []trace.SpanStartOption{trace.WithLinks(p.linked(creation, p.mode))}
 }
 
 // resendOperation is a message that the runtime itself sends.
