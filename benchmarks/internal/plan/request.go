@@ -9,17 +9,22 @@ import (
 	"github.com/asyncpb/async/benchmarks/internal/trial"
 )
 
-// requests compares round trips: to a raw client over the same broker, and to Connect's own wire.
+// requests compares round trips: to a raw client over the same broker, with its cheapest messages and with those of our form, and to
+// Connect's own wire.
 func (c catalogue) requests() []Contest {
 	const callers = 64
-	desk, bare := ours.NewDesk(c.broker), raw.NewDesk(c.broker)
+	desk, bare, formed := ours.NewDesk(c.broker), raw.NewDesk(c.broker), raw.NewFormedDesk(c.broker)
 	var contests []Contest
 	for _, queue := range queues {
 		l := load.Load{Queue: queue, Bytes: large, Mode: load.Request, Callers: callers}
 		contests = append(contests, Contest{Contest: duel(c.through(desk, l), c.through(bare, l),
 			rate("T16", named("request and reply, 64 callers, %s, to raw amqp091-go and direct reply-to", queue), rounds.Bound{AtLeast: 0.8}),
 			rounds.Reading{Name: named("p50 of a request, 64 callers, %s, to raw amqp091-go and direct reply-to", queue), Metric: rounds.P50},
-			rounds.Reading{Name: named("p99 of a request, 64 callers, %s, to raw amqp091-go and direct reply-to", queue), Metric: rounds.P99})})
+			rounds.Reading{Name: named("p99 of a request, 64 callers, %s, to raw amqp091-go and direct reply-to", queue), Metric: rounds.P99})},
+			Contest{Extra: true, Contest: duel(c.through(formed, l), c.through(bare, l),
+				rate("", named("raw request and reply in our form, 64 callers, %s, to raw amqp091-go and direct reply-to", queue), rounds.Bound{}))},
+			Contest{Extra: true, Contest: duel(c.through(desk, l), c.through(formed, l),
+				rate("", named("request and reply, 64 callers, %s, to raw amqp091-go in our form", queue), rounds.Bound{}))})
 	}
 	over := load.Load{Bytes: large, Mode: load.Request, Callers: callers}
 	l := over
