@@ -27,12 +27,13 @@ const BatchSize = 64
 // Telemetry is how much OpenTelemetry takes part.
 type Telemetry string
 
-// The levels of telemetry: none is wired; it is wired and there is no SDK; the SDK samples one trace in a hundred; the SDK
-// samples all and hands them to an exporter that drops them.
+// The levels of telemetry: none is wired; it is wired and there is no SDK; the SDK samples one trace in a hundred; it does so for two
+// spans that interceptors make, with nothing else; the SDK samples all and hands them to an exporter that drops them.
 const (
 	Off         Telemetry = ""
 	NoSDK       Telemetry = "no SDK"
 	SDKOnePart  Telemetry = "SDK 1 %"
+	SDKBare     Telemetry = "SDK 1 %, two bare spans"
 	SDKSampling Telemetry = "SDK on"
 )
 

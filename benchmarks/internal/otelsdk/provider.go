@@ -32,7 +32,7 @@ func TracerProvider(level load.Telemetry) trace.TracerProvider {
 	switch level {
 	case load.SDKSampling:
 		sampler = sdktrace.AlwaysSample()
-	case load.SDKOnePart:
+	case load.SDKOnePart, load.SDKBare:
 		sampler = sdktrace.ParentBased(sdktrace.TraceIDRatioBased(0.01))
 	case load.Off, load.NoSDK:
 		return noop.NewTracerProvider()

@@ -31,6 +31,8 @@ func inProcess() Part {
 			rounds.Reading{ID: "trace", Name: "what telemetry costs without an SDK, allocations", Metric: rounds.ExtraAllocs(8), Bound: within})},
 		{Factor: 3, Contest: duel(alone(load.SDKOnePart), alone(load.Off),
 			rounds.Reading{ID: "trace", Name: "what telemetry costs with the SDK sampling 1 %, CPU time", Metric: rounds.ExtraNanoseconds(2000), Bound: within})},
+		{Extra: true, Factor: 3, Contest: duel(alone(load.SDKBare), alone(load.Off),
+			rounds.Reading{Name: "what two bare spans cost with the SDK sampling 1 %, CPU time", Metric: rounds.ExtraNanoseconds(2000)})},
 		{Extra: true, Contest: duel(at(ours.Memory(), load.SDKSampling), memory,
 			rate("", "memory transport, publish to handler, OTel SDK on, to the same without telemetry", rounds.Bound{}))},
 		{Extra: true, Contest: duel(memory, at(inprocess.BlockingGochannel(), load.Off),
