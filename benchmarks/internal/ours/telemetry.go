@@ -2,6 +2,7 @@ package ours
 
 import (
 	"context"
+	"slices"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/propagation"
@@ -56,7 +57,7 @@ func bareSpans(tracer trace.Tracer) async.Interceptor {
 			return func(ctx context.Context, in *async.Incoming) (proto.Message, error) {
 				ctx = w3c.Extract(ctx, propagation.MapCarrier(in.Metadata))
 				link := trace.WithLinks(trace.Link{SpanContext: trace.SpanContextFromContext(ctx)})
-				ctx, span := tracer.Start(ctx, "process bench", append(process[:len(process):len(process)], link)...)
+				ctx, span := tracer.Start(ctx, "process bench", append(slices.Clip(process), link)...)
 				defer span.End()
 				return next(ctx, in)
 			}
