@@ -17,9 +17,10 @@ type processOperation struct {
 	spanned
 
 	travel   travel
-	baggage  baggage.Baggage // the handler's too; empty unless the sender is trusted
-	link     [1]trace.Link   // to the creation, if it is known
-	handler  insideContext   // the handler's, as long as it is made of the context that the handling began in
+	baggage  baggage.Baggage   // the handler's too; empty unless the sender is trusted
+	creation trace.SpanContext // of the message; invalid if it is not known
+	link     [1]trace.Link
+	handler  insideContext // the handler's, as long as it is made of the context that the handling began in
 	settling timedSettle
 	received bool // a receive operation was told of the message before
 	skewed   bool // was counted
@@ -35,7 +36,7 @@ func (p *endpoint) startProcess(ctx context.Context, r *async.Receiving) async.O
 	}
 	d := r.Deliveries[0]
 	from := p.origin(d.Message)
-	op := &processOperation{travel: travelOf(&from), received: r.Received}
+	op := &processOperation{travel: travelOf(&from), creation: from.creation, received: r.Received}
 	rel := p.relate(ctx, &from, d.Attempt, r.Start, op.link[:0])
 	if rel.mode != async.TraceUntrusted {
 		op.baggage = from.baggage

@@ -22,17 +22,20 @@ func inside(parent async.Operation) context.Context {
 // after is the context of what follows from the handling of a message: inside of it, with a link to the creation.
 func (p *endpoint) after(parent async.Operation, msg *message.Message) (context.Context, []trace.SpanStartOption) {
 	ctx := inside(parent)
-	var creation trace.SpanContext
-	if handling, ours := parent.(*processOperation); ours {
-		creation = handling.link[0].SpanContext // read when the handling began
-	} else {
-		from := p.origin(msg)
-		creation = from.creation
-	}
+	creation := p.creationOf(parent, msg)
 	if !creation.IsValid() {
 		return ctx, nil
 	}
 	return ctx, []trace.SpanStartOption{trace.WithLinks(p.linked(creation, p.mode))}
+}
+
+// creationOf is the creation context of a message that parent handles, which has read it already, or that nobody has.
+func (p *endpoint) creationOf(parent async.Operation, msg *message.Message) trace.SpanContext {
+	if handling, ours := parent.(*processOperation); ours {
+		return handling.creation
+	}
+	from := p.origin(msg)
+	return from.creation
 }
 
 // resendOperation is a message that the runtime itself sends.
