@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"sync"
 
@@ -83,19 +84,16 @@ func (s *deskSession) dress(b *broker.Broker) error {
 	if err := s.session.dress(b.Name()); err != nil {
 		return err
 	}
-	const milliseconds = 60_000
+	const expiry = 60_000 // milliseconds
 	s.stored, s.replies = true, b.Name()
-	if _, err := s.sends.QueueDeclare(s.replies, true, false, false, false, amqp.Table{"x-expires": int32(milliseconds)}); err != nil {
+	if _, err := s.sends.QueueDeclare(s.replies, true, false, false, false, amqp.Table{"x-expires": int32(expiry)}); err != nil {
 		return err
 	}
 	s.answer = s.form.properties
-	s.answer.Headers = amqp.Table{"async-status": "0"}
+	s.answer.Headers = maps.Clone(s.form.properties.Headers)
+	s.answer.Headers["async-status"] = "0"
 	s.form.properties.ReplyTo = s.replies
-	request := amqp.Table{"async-deadline": s.form.properties.Headers["async-sent-at"]}
-	for name, value := range s.form.properties.Headers {
-		request[name], s.answer.Headers[name] = value, value
-	}
-	s.form.properties.Headers = request
+	s.form.properties.Headers["async-deadline"] = s.form.properties.Headers["async-sent-at"]
 	return nil
 }
 
@@ -150,16 +148,14 @@ func (s *deskSession) listen() error {
 		return err
 	}
 	s.hangUp = func() error { return ch.Cancel(tag, false) }
-	if s.stored {
-		s.listening.Go(func() {
+	s.listening.Go(func() {
+		if s.stored {
 			s.unheard = handleAll(deliveries, func(d *amqp.Delivery) error {
 				s.hear(d)
 				return nil
 			})
-		})
-		return nil
-	}
-	s.listening.Go(func() {
+			return
+		}
 		for d := range deliveries {
 			s.hear(&d)
 		}
